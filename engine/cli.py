@@ -1,0 +1,189 @@
+"""The `backtest` command: parses, calls the pipeline, prints. Everything heavy is imported inside a verb."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import BacktestError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from engine.config import Config
+    from engine.pipeline import Finished
+
+BUG, INTERRUPTED, TERMINATED = 70, 130, 143
+app = typer.Typer(
+    name="backtest",
+    help="What would a moderation strategy have leaked, and what wrongly refused?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="A run's YAML file.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="Override a config key; repeatable.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")]
+
+
+@app.command()
+def run(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
+    """Read, score, replay, estimate and report; what is already done is not done again."""
+    _guarded(lambda: _print_run(_finish(_load(config, set_))), debug)
+
+
+@app.command()
+def validate(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
+    """Check a config against its data, labels and models; do no work."""
+    _guarded(lambda: _validate(_load(config, set_)), debug)
+
+
+@app.command()
+def score(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
+    """Read and score only."""
+    _guarded(lambda: _print_scored(_finish(_load(config, set_), score_only=True)), debug)
+
+
+@app.command()
+def replay(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
+    """Replay, estimate and report from scores that are there; never load a model."""
+    _guarded(lambda: _print_run(_finish(_load(config, set_), scores_exist=True)), debug)
+
+
+@app.command()
+def compare(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
+    """Print the paired differences of candidate and baseline and the swap set."""
+    _guarded(lambda: _compare(_load(config, set_)), debug)
+
+
+@app.command()
+def report(run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")], debug: Debug = False) -> None:
+    """Write report.md and report.html of a finished run anew."""
+    _guarded(lambda: _report(run_dir), debug)
+
+
+@app.command()
+def schema(name: Annotated[str, typer.Argument(metavar="NAME")], debug: Debug = False) -> None:
+    """Print the columns of creatives, labels, audits, frame, truth, quarantine or estimates."""
+    _guarded(lambda: _schema(name), debug)
+
+
+def main() -> None:
+    """Run the command line; exit with the code of section "Exit codes" of the README."""
+    signal.signal(signal.SIGTERM, _terminated)
+    app()
+
+
+def _guarded(verb: Callable[[], None], debug: bool) -> None:
+    try:
+        verb()
+    except BacktestError as error:
+        if debug:
+            traceback.print_exc()
+        for fault in error.faults:
+            typer.echo(f"backtest: {fault}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("backtest: interrupted; run again to resume", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"backtest: a bug in the engine: {type(error).__name__}: {error} (--debug shows where)", err=True)
+        raise typer.Exit(BUG) from None
+
+
+def _terminated(*_: object) -> None:
+    typer.echo("backtest: terminated; run again to resume", err=True)
+    sys.exit(TERMINATED)
+
+
+def _load(path: str, overrides: list[str] | None) -> Config:
+    from engine.config import load_config
+
+    return load_config(path, overrides or ())
+
+
+def _finish(config: Config, *, score_only: bool = False, scores_exist: bool = False) -> Finished:
+    from engine.pipeline import run as run_pipeline
+    from engine.progress import on_stderr
+
+    return run_pipeline(config, on_stderr(), score_only=score_only, scores_exist=scores_exist)
+
+
+def _validate(config: Config) -> None:
+    from engine.prepare import prepare
+
+    prepared = prepare(config)
+    rows, shards = prepared.source.rows, len(prepared.source.shards)
+    names = ", ".join(prepared.table.names)
+    typer.echo(f"fine: {rows:,} creatives in {shards} shards; strategies {names}")
+
+
+def _print_scored(finished: Finished) -> None:
+    _print_counts(finished)
+    typer.echo(f"scores: {finished.directory / 'scores'}")
+
+
+def _print_run(finished: Finished) -> None:
+    from engine.report.terminal import headline_table
+
+    _print_counts(finished)
+    typer.echo(headline_table(_summary(finished.directory)))
+    pages = [finished.directory / name for name in ("report.html", "report.md")]
+    typer.echo(f"report: {next(page for page in pages if page.exists())}")
+
+
+def _compare(config: Config) -> None:
+    from engine.report.terminal import paired_table
+
+    if config.compare is None:
+        raise UsageError("compare: is not in the config; write compare: {baseline: ..., candidate: ...}")
+    finished = _finish(config)
+    typer.echo(paired_table(_summary(finished.directory)))
+
+
+def _report(run_dir: str) -> None:
+    from engine.conclude import check_report_inputs, write_pages
+    from engine.store import RunDirectory
+
+    directory = RunDirectory(Path(run_dir))
+    write_pages(directory, *check_report_inputs(directory), html=True)
+    typer.echo(f"report: {directory.path / 'report.html'}")
+
+
+def _schema(name: str) -> None:
+    from engine.schema import CREATIVES_FIELDS, SCHEMAS
+
+    if name == "creatives":
+        lines = [f"{field}: {kind}" for field, kind in CREATIVES_FIELDS.items()]
+    elif name in SCHEMAS:
+        lines = [f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in SCHEMAS[name]]
+    else:
+        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', *SCHEMAS])}")
+    typer.echo("\n".join(lines))
+
+
+def _print_counts(finished: Finished) -> None:
+    counts, scored = finished.creatives.counts, finished.scored
+    parts = ("kept", "warm_up", "outside_period", "quarantined", "duplicates_dropped")
+    shares = " + ".join(f"{counts[part]:,} {part.replace('_', ' ')}" for part in parts if counts[part] or part == "kept")
+    typer.echo(f"read {counts['read']:,} = {shares}")
+    if scored.scored_now or scored.contents:
+        now = ", ".join(f"{name} {count:,}" for name, count in scored.scored_now.items())
+        typer.echo(f"contents {scored.contents:,}; scored now: {now}")
+
+
+def _summary(directory: Path) -> dict[str, object]:
+    import json
+
+    summary: dict[str, object] = json.loads((directory / "summary.json").read_text())
+    return summary

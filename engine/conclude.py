@@ -1,0 +1,255 @@
+"""The last two stages: replayed totals and labels → numbers → files a person reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import __version__, store
+from engine.config.sections import Config, ModelSection, ScoresSection
+from engine.errors import DataError
+from engine.estimate.estimates import estimate_all
+from engine.estimate.metrics import FORMULAS
+from engine.estimate.naive import NaiveCount, naive_counts
+from engine.estimate.question import Prices, Question
+from engine.estimate.sample import HISTORY
+from engine.read.labelled import census, join_labels, read_truth
+from engine.read.shards import read_table
+from engine.records import WEIGHTINGS, WEIGHTS, Design, Estimate, LabelledRows, LabelTable
+from engine.report.markdown import render_markdown
+from engine.report.summary import (
+    ASSUMPTIONS,
+    Facts,
+    headline,
+    score_pictures,
+    strategy_facts,
+    swap_matrix,
+    truth_by_key,
+)
+from engine.report.tables import estimates_table, truth_table
+from engine.stages import Creatives, Replayed, Run, Scored, compared, replay_stage
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything a run concludes. truths: the true values, where a simulation knows them."""
+
+    question: Question
+    replayed: Replayed
+    estimates: list[Estimate]
+    truths: list[Estimate]
+    naive: list[NaiveCount]
+    naive_truths: dict[tuple[str, str, str], float | None]
+    overlapping: int
+
+
+def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
+    """Replay and estimate; where `report.truth` is given, compute the same numbers from it."""
+    truth, truth_identity = _truth(run.config)
+    replayed = replay_stage(run, creatives, scored, keep_all=truth is not None, keep_identity=truth_identity)
+    kept, overlapping = _without_training(run.config, replayed.kept)
+    prepared = run.prepared
+    labels = prepared.labels or _no_labels(len(run.config.policies))
+    rows = join_labels(kept, labels, prepared.audit)
+    question = make_question(run, replayed, rows)
+    with run.progress.stage("estimate", 1) as step:
+        estimates = estimate_all(question)
+        truths: list[Estimate] = []
+        if truth is not None:
+            ids, y_nP = read_truth(truth, run.config.policies)
+            truths = estimate_all(make_question(run, replayed, census(kept, ids, y_nP), inferences=(HISTORY,)))
+        step(len(rows.pi_n))
+    by_key = truth_by_key(truths)
+    naive = list(naive_counts(question))
+    naive_truths = {
+        (n.strategy, n.policy, n.metric): by_key.get(
+            (n.strategy, None, n.policy, "all", "all", "creatives", "machine", n.metric)
+        )
+        for n in naive
+    }
+    return Numbers(question, replayed, estimates, truths, naive, naive_truths, overlapping)
+
+
+def make_question(run: Run, replayed: Replayed, rows: LabelledRows, inferences: tuple[str, ...] | None = None) -> Question:
+    """Return what the estimators are asked."""
+    config = run.config
+    cost = config.cost
+    prices = None
+    if cost is not None:
+        contents = float(replayed.totals.sum_SOFCW[0, :, :, :, 0].sum())
+        prices = Prices(
+            cost.leaked,
+            cost.overkilled,
+            cost.review_minute * cost.minutes_per_review,
+            cost.million_contents * contents / 1e6,
+            cost.weighting,
+        )
+    columns = config.creatives.columns
+    unmapped = {
+        name: f"creatives.columns.{name} is not set" for name in WEIGHTINGS[1:] if getattr(columns, name) is None
+    }
+    question = Question(
+        table=run.prepared.table,
+        policies=tuple(config.policies),
+        segments=replayed.segments,
+        totals=replayed.totals,
+        rows=rows,
+        confidence=config.estimate.confidence,
+        pair=compared(run),
+        prices=prices,
+        refused=config.exposure.refused,
+        unmapped=unmapped,
+    )
+    return question if inferences is None else replace(question, inferences=inferences)
+
+
+def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
+    """Write estimates.parquet, truth.parquet, quarantine.parquet, summary.json and the pages; return the summary."""
+    with run.progress.stage("report", 1) as step:
+        path = run.directory.path
+        estimates = estimates_table(numbers.estimates)
+        truth = truth_table(numbers.truths) if numbers.truths else None
+        store.commit_table(path / "estimates.parquet", estimates, run.identity)
+        store.commit_table(path / "quarantine.parquet", creatives.quarantine, run.identity)
+        if truth is not None:
+            store.commit_table(path / "truth.parquet", truth, run.identity)
+        summary = summarise(run, creatives, scored, numbers)
+        run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
+        step(estimates.num_rows)
+    return summary
+
+
+def write_pages(
+    directory: store.RunDirectory, summary: dict[str, Any], estimates: pa.Table, truth: pa.Table | None, *, html: bool
+) -> None:
+    """Write report.md and report.html."""
+    directory.write_text("report.md", render_markdown(summary, estimates, truth))
+    if html:
+        from engine.report.html import render_html
+
+        directory.write_text("report.html", render_html(summary, estimates, truth))
+
+
+def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
+    """Return summary.json as plain values."""
+    config, question = run.config, numbers.question
+    columns = config.score_columns()
+    named = [name for name in numbers.replayed.kept.column_names if "." in name]
+    facts = Facts(
+        question.table,
+        question.totals,
+        question.segments,
+        question.rows,
+        [(name, columns[name]) for name in named],
+        question.policies,
+        question.pair,
+        config.exposure.spend_unit,
+    )
+    by_key = truth_by_key(numbers.truths)
+    rows = headline(numbers.estimates, by_key)
+    return {
+        "engine": __version__,
+        "run": config.run,
+        "fingerprint": run.identity,
+        "period": config.model_dump(mode="json", by_alias=True)["period"],
+        "counts": creatives.counts | {"contents": scored.contents, "advertisers": _advertisers(run)},
+        "policies": list(question.readable_policies),
+        "weightings": list(WEIGHTINGS),
+        "segments": [list(pair) for pair in zip(question.segments.by, question.segments.name, strict=True)],
+        "confidence": question.confidence,
+        "strategies": strategy_facts(facts),
+        "compare": config.compare.model_dump() if config.compare else None,
+        "labels": _label_counts(run, question.rows),
+        "training_overlap": _overlap_words(config, numbers.overlapping),
+        "assumptions": list(ASSUMPTIONS),
+        "warnings": _warnings(numbers, creatives),
+        "exposure": _exposure_facts(config, numbers.replayed),
+        "headline": [row for row in rows if row["baseline"] is None],
+        "paired": [row for row in rows if row["baseline"] is not None],
+        "naive": [asdict(n) | {"truth": numbers.naive_truths[n.strategy, n.policy, n.metric]} for n in numbers.naive],
+        "swap": swap_matrix(facts),
+        "scores": score_pictures(facts),
+        "formulas": FORMULAS,
+    }
+
+
+def _truth(config: Config) -> tuple[pa.Table | None, str]:
+    return read_table(config.report.truth, "report.truth") if config.report.truth else (None, "")
+
+
+def _no_labels(policies: int) -> LabelTable:
+    none = np.zeros((0, policies), np.int8)
+    return LabelTable((), none, none, np.zeros(0), np.zeros(0, np.int32), {})
+
+
+def _sections(config: Config) -> Sequence[ModelSection | ScoresSection]:
+    return [*config.models.values(), *config.scores.values()]
+
+
+def _without_training(config: Config, kept: pa.Table) -> tuple[pa.Table, int]:
+    """Drop creatives submitted before the end of any model's training: their labels may have been learned."""
+    ends = [section.trained.until for section in _sections(config) if section.trained]
+    if not ends:
+        return kept, 0
+    inside = pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type))
+    left = kept.filter(inside)
+    return left, kept.num_rows - left.num_rows
+
+
+def _overlap_words(config: Config, overlapping: int) -> str:
+    unknown = [n for n, section in (config.models | config.scores).items() if section.trained is None]
+    if unknown:
+        return f"training overlap unknown for {', '.join(unknown)}: `trained` is not given"
+    if overlapping:
+        return f"{overlapping} creatives lie inside the training of a compared model and leave every label-based number"
+    return "no creative of the period lies inside the training of any model"
+
+
+def _advertisers(run: Run) -> int:
+    found = pa.chunked_array([c for t in run.tables(["advertiser_id"]) for c in t["advertiser_id"].chunks], pa.string())
+    return int(pc.count_distinct(found).as_py())
+
+
+def _label_counts(run: Run, rows: LabelledRows) -> dict[str, int]:
+    counts = dict(run.prepared.labels.counts) if run.prepared.labels else {}
+    drawn = counts.get("audit_drawn", 0)
+    return counts | {"audit_outside_period": drawn - int((rows.stratum_n >= 0).sum())}
+
+
+def _warnings(numbers: Numbers, creatives: Creatives) -> list[str]:
+    found = [f"{creatives.quarantine.num_rows} creatives are in quarantine"] if creatives.quarantine.num_rows else []
+    design: Design = numbers.question.rows.design
+    unanswered = int(design.drawn_H.sum() - design.answered_HQ[:, -1].sum()) if len(design.drawn_H) else 0
+    if unanswered:
+        found.append(f"{unanswered} of {int(design.drawn_H.sum())} drawn creatives have no concluded label")
+    if not len(design.drawn_H):
+        found.append("no audit: nothing that depends on labels can be estimated")
+    return found
+
+
+def _exposure_facts(config: Config, replayed: Replayed) -> dict[str, Any]:
+    sums = replayed.totals.sum_SOFCW[0].sum((0, 1, 2))
+    missing = {name: int(sums[WEIGHTS.index(f"{name}_missing")]) for name in WEIGHTINGS[1:]}
+    return {"refused": config.exposure.refused, "missing": missing}
+
+
+def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], pa.Table, pa.Table | None]:
+    """Read back what the pages are made from.
+
+    Raises
+    ------
+    DataError : the run is not complete.
+    """
+    identity = str(directory.read_manifest().get("fingerprint"))
+    found = store.find_committed(directory.path / "estimates.parquet", identity)
+    summary = directory.path / "summary.json"
+    if found is None or not summary.exists():
+        raise DataError(f"{directory.path}: holds no finished run; run it first")
+    truth = store.find_committed(directory.path / "truth.parquet", identity)
+    return json.loads(summary.read_text()), store.read_committed(found), store.read_committed(truth) if truth else None

@@ -1,0 +1,79 @@
+"""Names that must agree between the sections of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.config.sections import Config
+from engine.config.strategies import compile_strategies, parse_decision
+from engine.errors import did_you_mean
+from engine.records import ANY, LOGGED
+
+
+def name_faults(config: Config) -> list[str]:
+    """Return one line for every name that is used and not defined."""
+    faults = [*_policies(config), *_sources(config), *_decisions(config), *_reserved(config)]
+    strategies, rule_faults = compile_strategies(config)
+    faults += rule_faults
+    logged = [LOGGED] if any(strategy.name == LOGGED for strategy in strategies) else []
+    faults += _compared(config, [*logged, *config.strategies])
+    if not strategies and not rule_faults:
+        faults.append("strategies: is empty and creatives.columns.logged_decision is not set; nothing to replay")
+    return faults
+
+
+def _policies(config: Config) -> Iterator[str]:
+    owners = [(f"models.{name}.outputs", model.outputs) for name, model in config.models.items()]
+    owners += [(f"scores.{name}", scores.policies) for name, scores in config.scores.items()]
+    for key, policies in owners:
+        for policy in policies:
+            if policy not in config.policies:
+                yield f"{key}: unknown policy {policy}{did_you_mean(policy, config.policies)}"
+    for policy in config.policies:
+        if policy == ANY:
+            yield f"policies: {ANY} is reserved for the policy that is violated when some policy is"
+
+
+def _sources(config: Config) -> Iterator[str]:
+    for name in config.models:
+        if name in config.scores:
+            yield f"scores.{name}: is also a model; give one of them another name"
+    if config.models and not config.creatives.columns.text:
+        yield "creatives.columns.text: is required where models score"
+    if config.audits and not config.labels:
+        yield "labels: is required where audits are given"
+    for name in config.estimate.segments or ():
+        if name not in config.creatives.attributes:
+            yield f"estimate.segments: unknown attribute {name}{did_you_mean(name, config.creatives.attributes)}"
+
+
+def _decisions(config: Config) -> Iterator[str]:
+    for value, decision in config.creatives.decisions.items():
+        if parse_decision(decision, final=True) is None:
+            yield (
+                f"creatives.decisions.{value}: {decision!r} is no decision; "
+                "write APPROVE, LIMIT SHARE, REVIEW, REJECT or PENDING"
+            )
+    if config.creatives.columns.logged_decision and not config.creatives.decisions:
+        yield "creatives.decisions: is required where logged_decision is mapped, as in {approved: APPROVE}"
+    if config.creatives.columns.logged_final and not config.creatives.columns.logged_decision:
+        yield "creatives.columns.logged_decision: is required where logged_final is mapped"
+
+
+def _reserved(config: Config) -> Iterator[str]:
+    if LOGGED in config.strategies:
+        yield f"strategies.{LOGGED}: is the reserved name of history's own decisions"
+    columns = config.creatives.columns
+    taken = {"row", "content_id", "in_frame", LOGGED, columns.id, columns.advertiser, columns.submitted_at}
+    for name in config.creatives.attributes:
+        if name in taken or "." in name:
+            yield f"creatives.attributes: {name} is a name the engine uses itself"
+
+
+def _compared(config: Config, strategies: list[str]) -> Iterator[str]:
+    if config.compare is None:
+        return
+    for key, name in (("baseline", config.compare.baseline), ("candidate", config.compare.candidate)):
+        if name not in strategies:
+            why = " (needs creatives.columns.logged_decision)" if name == LOGGED else did_you_mean(name, strategies)
+            yield f"compare.{key}: unknown strategy {name}{why}"

@@ -1,0 +1,235 @@
+"""The sections of a config. Every key is known, typed and has its default here."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _instant(value: object) -> object:
+    """Read a date as midnight UTC; refuse a time without a zone only if it is text that names none."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
+
+
+def _duration(value: object) -> object:
+    """Read `90s`, `15m`, `36h` or `14d` as seconds."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
+        if not found:
+            raise ValueError("a duration is a number and s, m, h or d, as in 36h")
+        return float(found[1]) * _SECONDS[found[2]]
+    return value
+
+
+def _no_blanks(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError("names a column twice")
+    return values
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Names = Annotated[list[str], AfterValidator(_no_blanks)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Period(Section):
+    """Numbers count creatives submitted in [from, until); earlier ones since `warm_up_from` only warm up state."""
+
+    warm_up_from: Instant | None = None
+    from_: Instant = Field(alias="from")
+    until: Instant
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Period:
+        if not (self.warm_up_from or self.from_) <= self.from_ < self.until:
+            raise ValueError("needs warm_up_from <= from < until")
+        return self
+
+
+class CreativeColumns(Section):
+    id: str = "creative_id"
+    advertiser: str = "advertiser_id"
+    submitted_at: str = "submitted_at"
+    text: Names = Field(default_factory=list)
+    impressions: str | None = None
+    spend: str | None = None
+    logged_decision: str | None = None
+    logged_final: str | None = None
+
+
+class CreativesSection(Section):
+    path: str
+    columns: CreativeColumns = CreativeColumns()
+    attributes: Names = Field(default_factory=list)
+    decisions: dict[str, str] = Field(default_factory=dict)
+    on_duplicate: Literal["stop", "first", "last"] = "stop"
+    on_missing_score: Literal["stop", "review"] = "stop"
+
+
+class LabelsSection(Section):
+    path: str
+    columns: dict[str, str] = Field(default_factory=dict)
+
+
+class AuditsSection(Section):
+    path: str
+    use: str | None = None
+
+
+class Trained(Section):
+    until: Instant
+
+
+class ModelSection(Section):
+    path: str
+    outputs: dict[Word, str] = Field(min_length=1)
+    max_length: Annotated[int, Field(ge=8)] | None = None
+    separator: str = "\n"
+    trained: Trained | None = None
+
+
+class ScoresSection(Section):
+    """Scores somebody else computed: a file keyed by creative, or columns of the creatives."""
+
+    path: str | None = None
+    key: str = "creative_id"
+    columns: dict[Word, str] = Field(default_factory=dict)
+    creatives: dict[Word, str] = Field(default_factory=dict)
+    trained: Trained | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ScoresSection:
+        if bool(self.path) == bool(self.creatives) or bool(self.path) != bool(self.columns):
+            raise ValueError("needs either `path` with `columns: {policy: column}` or `creatives: {policy: column}`")
+        return self
+
+    @property
+    def policies(self) -> dict[str, str]:
+        return self.creatives or self.columns
+
+
+class RuleSection(Section):
+    when: str
+    then: str
+    policy: str | None = None
+
+
+class ReviewSection(Section):
+    sensitivity: Share | dict[str, Share] = 1.0
+    specificity: Share | dict[str, Share] = 1.0
+    wait: Seconds = 0.0
+
+
+class StrategySection(Section):
+    like: str | None = None
+    replace: dict[str, str] = Field(default_factory=dict)
+    rules: list[RuleSection] | None = None
+    otherwise: str | None = None
+    match: Literal["first", "harshest"] | None = None
+    review: ReviewSection | None = None
+
+
+class ExposureSection(Section):
+    """`refused` names the model that fills impressions and spend of creatives that history did not deliver."""
+
+    spend_unit: Annotated[float, Field(gt=0)] = 0.01
+    refused: str | None = None
+    life: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _known_model(self) -> ExposureSection:
+        if self.refused not in (None, "segment_median", "zero") and not str(self.refused).startswith("column:"):
+            raise ValueError(f"refused is {self.refused!r}; write segment_median, zero or column:NAME")
+        return self
+
+
+class CostSection(Section):
+    leaked: float = 0.0
+    overkilled: float = 0.0
+    review_minute: float = 0.0
+    minutes_per_review: float = 0.0
+    million_contents: float = 0.0
+    weighting: Literal["creatives", "impressions", "spend"] = "creatives"
+
+
+class EstimateSection(Section):
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    segments: Names | None = None
+
+
+class CompareSection(Section):
+    baseline: str
+    candidate: str
+
+
+class LimitsSection(Section):
+    quarantine_share: Share = 0.001
+    text_characters: Annotated[int, Field(ge=1)] = 100_000
+    shard_rows: Annotated[int, Field(ge=1)] = 50_000
+    cells: Annotated[int, Field(ge=1)] = 10_000
+
+
+class StoreSection(Section):
+    path: str = "runs"
+
+
+class ExecuteSection(Section):
+    where: Literal["local", "ray"] = "local"
+    workers: Annotated[int, Field(ge=1)] | None = None
+    threads_per_worker: Annotated[int, Field(ge=1)] = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    address: str | None = None
+
+
+class ReportSection(Section):
+    truth: str | None = None
+    html: bool = True
+
+
+class Config(Section):
+    run: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: int = 0
+    period: Period
+    creatives: CreativesSection
+    labels: LabelsSection | None = None
+    audits: AuditsSection | None = None
+    policies: list[Word] = Field(min_length=1)
+    models: dict[Word, ModelSection] = Field(default_factory=dict)
+    scores: dict[Word, ScoresSection] = Field(default_factory=dict)
+    strategies: dict[str, StrategySection] = Field(default_factory=dict)
+    exposure: ExposureSection = ExposureSection()
+    cost: CostSection | None = None
+    estimate: EstimateSection = EstimateSection()
+    compare: CompareSection | None = None
+    limits: LimitsSection = LimitsSection()
+    store: StoreSection = StoreSection()
+    execute: ExecuteSection = ExecuteSection()
+    report: ReportSection = ReportSection()
+
+    def score_columns(self) -> dict[str, str]:
+        """Return every score column, `v1.scam`, with the policy it scores."""
+        sources = {name: list(model.outputs) for name, model in self.models.items()}
+        sources |= {name: list(scores.policies) for name, scores in self.scores.items()}
+        return {f"{name}.{policy}": policy for name, policies in sources.items() for policy in policies}
+
+    def decided(self) -> dict[str, object]:
+        """Return what decides the numbers: the config without `run`, `execute` and `report`."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report"})

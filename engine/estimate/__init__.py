@@ -1,0 +1,1 @@
+"""Totals + labels → rates with intervals. Knows arrays; knows nothing of files, models or clusters."""

@@ -1,0 +1,107 @@
+"""What a decision does to a creative: the shares it delivers (A), withholds (H) and refuses (R); A + H + R = 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.records import ANY, F64, LOGGED, Decision, Flags
+from engine.strategy import Review, Rule, Strategy
+
+MACHINE, AFTER_REVIEW = "machine", "after_review"
+READINGS = (MACHINE, AFTER_REVIEW)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Shares by outcome and truth: float64 (O, 2), the second axis is y (0 compliant, 1 violating).
+
+    review_O, reject_O, limit_O : the strategy's decision, as indicators.
+    final_reject_OY, final_limit_OY : probability that the final decision is that.
+    owed_O : the decision is owed to the policy at hand. ambiguous_O : nobody can say to which policy it is owed.
+    unknown_O : history does not say how the review ended. null_reason : why this reading cannot be had, else None.
+    """
+
+    accept_OY: F64
+    hold_OY: F64
+    refuse_OY: F64
+    review_O: F64
+    reject_O: F64
+    limit_O: F64
+    final_reject_OY: F64
+    final_limit_OY: F64
+    owed_O: Flags
+    ambiguous_O: Flags
+    unknown_O: Flags
+    null_reason: str | None = None
+
+    def unknown_final(self, count_O: F64) -> str | None:
+        """Return the reason why the reading is null where some creative's final decision is unknown."""
+        unknown = int(count_O[self.unknown_O].sum())
+        return f"{unknown} creatives were sent to review and have no logged_final" if unknown else None
+
+
+def delivery(strategy: Strategy, rules: tuple[Rule, ...], policy: str, reading: str, *, counted: bool) -> Delivery:
+    """Return the shares of every outcome of a strategy under one policy and reading.
+
+    Parameters
+    ----------
+    counted : weighting by creatives, where a LIMIT delivers (A = 1, R = 0) and stands in limit_rate instead.
+    """
+    reason = None
+    rows = []
+    for rule in rules:
+        if reading == MACHINE:
+            shares = _decided(rule.decision, rule.share, counted)
+        elif rule.final is not None:
+            shares = _decided(rule.final, rule.final_share, counted)
+        elif rule.decision is Decision.REVIEW:
+            rates = strategy.review.rates(policy)
+            if rates is None:
+                reason = f"review.sensitivity and specificity are not given for {policy}"
+                rates = (1.0, 1.0)
+            shares = _reviewed(rates, strategy.review, rule.share, counted)
+        else:
+            shares = _decided(rule.decision, rule.share, counted)
+        rows.append(shares)
+    table_OYX = np.array(rows)
+    decision_O = np.array([rule.decision for rule in rules])
+    return Delivery(
+        *(np.ascontiguousarray(table_OYX[:, :, i]) for i in range(3)),
+        *((decision_O == d).astype(np.float64) for d in (Decision.REVIEW, Decision.REJECT, Decision.LIMIT)),
+        *(np.ascontiguousarray(table_OYX[:, :, i]) for i in (3, 4)),
+        np.array([policy == ANY or rule.policy == policy for rule in rules]),
+        np.array([policy != ANY and rule.policy is None for rule in rules]),
+        np.array([reading == AFTER_REVIEW and _review_unended(strategy, rule) for rule in rules]),
+        reason,
+    )
+
+
+def _review_unended(strategy: Strategy, rule: Rule) -> bool:
+    return strategy.name == LOGGED and rule.decision is Decision.REVIEW and rule.final is None
+
+
+def _decided(decision: Decision, share: float, counted: bool) -> list[list[float]]:
+    delivered = 1.0 if counted else share
+    row = {
+        Decision.APPROVE: [1.0, 0.0, 0.0, 0.0, 0.0],
+        Decision.LIMIT: [delivered, 0.0, 1.0 - delivered, 0.0, 1.0],
+        Decision.REVIEW: [0.0, 1.0, 0.0, 0.0, 0.0],
+        Decision.PENDING: [0.0, 1.0, 0.0, 0.0, 0.0],
+        Decision.REJECT: [0.0, 0.0, 1.0, 1.0, 0.0],
+    }[decision]
+    return [row, row]
+
+
+def _reviewed(rates: tuple[float, float], review: Review, share: float, counted: bool) -> list[list[float]]:
+    """A = (1 − H) q s, R = (1 − H)(1 − q s), q the probability that the human approves."""
+    sensitivity, specificity = rates
+    moved = 1.0 - review.hold
+    delivered = 1.0 if counted else share
+    rows = []
+    for approves in (specificity, 1.0 - sensitivity):  # y = 0, y = 1
+        limited = moved * approves if share < 1.0 else 0.0
+        accept = moved * approves * delivered
+        rows.append([accept, review.hold, moved - accept, moved * (1.0 - approves), limited])
+    return rows

@@ -1,0 +1,117 @@
+"""The formulas. A metric is a ratio of two sums over creatives; both parts stand here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.estimate.delivery import Delivery
+from engine.records import F64, I8, I16, Flags
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Per labelled creative: exposure w, truth y (0 or 1), and the shares that a strategy delivers (A), holds (H), refuses (R).
+
+    hold, refuse and review are the parts owed to the policy at hand.
+    """
+
+    w: F64
+    y: F64
+    accept: F64
+    hold: F64
+    refuse: F64
+    review: F64
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A rate that labels are needed for.
+
+    parts : numerator and denominator per creative.
+    uses : outcomes whose creatives enter either part; where one of them lacks exposure, the metric is null.
+    owed : the metric depends on the policy that a decision is owed to.
+    """
+
+    name: str
+    formula: str
+    parts: Callable[[Terms], tuple[F64, F64]]
+    uses: Callable[[Delivery], Flags]
+    owed: bool
+
+
+def _everything(d: Delivery) -> Flags:
+    return np.ones(len(d.owed_O), bool)
+
+
+def _delivered(d: Delivery) -> Flags:
+    return d.accept_OY.any(1)
+
+
+def _refused(d: Delivery) -> Flags:
+    return d.refuse_OY.any(1) & d.owed_O
+
+
+def _reviewed(d: Delivery) -> Flags:
+    return (d.review_O > 0) & d.owed_O
+
+
+RATES = (
+    Metric("leakage_rate", "Σ w y A / Σ w y", lambda t: (t.w * t.y * t.accept, t.w * t.y), _everything, False),
+    Metric(
+        "leakage_prevalence", "Σ w y A / Σ w A", lambda t: (t.w * t.y * t.accept, t.w * t.accept), _delivered, False
+    ),
+    Metric(
+        "overkill_rate",
+        "Σ w (1−y) R / Σ w (1−y)",
+        lambda t: (t.w * (1 - t.y) * t.refuse, t.w * (1 - t.y)),
+        _everything,
+        True,
+    ),
+    Metric(
+        "overkill_share", "Σ w (1−y) R / Σ w R", lambda t: (t.w * (1 - t.y) * t.refuse, t.w * t.refuse), _refused, True
+    ),
+    Metric(
+        "delay_compliant",
+        "Σ w (1−y) H / Σ w (1−y)",
+        lambda t: (t.w * (1 - t.y) * t.hold, t.w * (1 - t.y)),
+        _everything,
+        True,
+    ),
+    Metric(
+        "review_precision",
+        "Σ w y [REVIEW] / Σ w [REVIEW]",
+        lambda t: (t.w * t.y * t.review, t.w * t.review),
+        _reviewed,
+        True,
+    ),
+)
+
+DECISION_RATES = {
+    "reject_rate": "Σ w [REJECT] / Σ w",
+    "limit_rate": "Σ w [LIMIT] / Σ w",
+    "review_rate": "Σ w [REVIEW] / Σ w",
+    "automation_rate": "1 − Σ w [REVIEW] / Σ w",
+}
+COST = "cost"
+COST_FORMULA = (
+    "leaked · Σ w y A + overkilled · Σ w (1−y) R + review_minute · minutes_per_review · Σ [REVIEW] "
+    "+ million_contents · contents / 10⁶"
+)
+FORMULAS = {metric.name: metric.formula for metric in RATES} | DECISION_RATES | {COST: COST_FORMULA}
+
+
+def terms(delivery: Delivery, outcome_n: I16, y_n: I8, w_n: F64) -> Terms:
+    """Look up what each labelled creative got; y_n is 0 or 1."""
+    y = y_n.astype(np.int64)
+    owed = delivery.owed_O[outcome_n]
+    return Terms(
+        w=w_n,
+        y=y.astype(np.float64),
+        accept=delivery.accept_OY[outcome_n, y],
+        hold=delivery.hold_OY[outcome_n, y] * owed,
+        refuse=delivery.refuse_OY[outcome_n, y] * owed,
+        review=delivery.review_O[outcome_n] * owed,
+    )

@@ -1,0 +1,48 @@
+"""Everything that one call of the estimators is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.estimate.sample import INFERENCES
+from engine.records import ANY, WEIGHTINGS, LabelledRows, Segments, Totals
+from engine.strategy import StrategyTable
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What things cost, in the user's money. weighting: what a leaked or overkilled unit is."""
+
+    leaked: float
+    overkilled: float
+    per_review: float
+    scoring: float
+    weighting: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to estimate, from which totals and labelled rows.
+
+    unmapped : weighting → why it cannot be had at all. refused : the exposure model of refused creatives, or None.
+    pair : indices of baseline and candidate, or None. numbers : metric names, all if empty.
+    """
+
+    table: StrategyTable
+    policies: tuple[str, ...]
+    segments: Segments
+    totals: Totals
+    rows: LabelledRows
+    confidence: float = 0.95
+    pair: tuple[int, int] | None = None
+    prices: Prices | None = None
+    refused: str | None = None
+    unmapped: Mapping[str, str] = field(default_factory=dict)
+    inferences: tuple[str, ...] = INFERENCES
+    weightings: tuple[str, ...] = WEIGHTINGS
+
+    @property
+    def readable_policies(self) -> tuple[str, ...]:
+        """The policies, and last `any` where there are several."""
+        return self.policies if len(self.policies) == 1 else (*self.policies, ANY)

@@ -1,0 +1,78 @@
+"""manifest.json: what a reader trusts, and the only file with clocks, hosts, rates and where the run ran."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+from blake3 import blake3
+
+from engine import __version__
+from engine.config.loading import dump_yaml
+from engine.conclude import Numbers
+from engine.stages import Creatives, Run, Scored
+
+_PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
+_FILES = (
+    "config.resolved.yaml",
+    "summary.json",
+    "report.md",
+    "report.html",
+    "estimates.parquet",
+    "truth.parquet",
+    "quarantine.parquet",
+)
+
+
+def start(run: Run) -> None:
+    """Write the manifest of a run that begins or resumes, and the resolved config."""
+    run.directory.write_manifest(_head(run) | {"state": "running"})
+    run.directory.write_text("config.resolved.yaml", dump_yaml(run.config.decided()))
+
+
+def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | None) -> None:
+    """Write the manifest of a run that came to its end."""
+    head = _head(run) | {"state": "scored" if numbers is None else "complete", "finished": _now()}
+    stages = run.progress.stages
+    for stage in stages.values():
+        stage["rows_per_second"] = round(stage["rows"] / stage["seconds"], 1) if stage["seconds"] else 0.0
+    counts = creatives.counts | {"contents": scored.contents, "scored_now": scored.scored_now}
+    run.directory.write_manifest(head | {"counts": counts, "stages": stages, "files": _files(run)})
+
+
+def _head(run: Run) -> dict[str, Any]:
+    sections = run.config.model_dump(mode="json", by_alias=True)
+    return {
+        "engine": __version__,
+        "fingerprint": run.identity,
+        **{name: sections[name] for name in ("run", "execute", "report")},
+        "config": run.config.decided(),
+        "inputs": dict(run.prepared.inputs),
+        "models": dict(run.prepared.fingerprints),
+        "started": _now(),
+        "host": {"name": platform.node(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _files(run: Run) -> dict[str, str]:
+    """Return the hash of each readable file and of each committed output."""
+    paths = [run.directory.path / name for name in _FILES]
+    paths += sorted(run.directory.path.glob("scores/*/*.parquet"))
+    return {
+        str(path.relative_to(run.directory.path)): blake3(path.read_bytes()).hexdigest() for path in paths if path.exists()
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

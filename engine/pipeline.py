@@ -1,0 +1,65 @@
+"""The road of a run: read → score → replay → estimate → report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config.sections import Config
+from engine.conclude import Numbers, estimate_stage, report_stage
+from engine.execute import Executor, LocalExecutor, RayExecutor
+from engine.manifest import finish, start
+from engine.prepare import Prepared, prepare
+from engine.progress import Progress
+from engine.stages import Creatives, Run, Scored, read_stage, score_stage
+from engine.store import RunDirectory
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is complete: its directory, what was read and scored, and its numbers (None after `score`)."""
+
+    directory: Path
+    creatives: Creatives
+    scored: Scored
+    numbers: Numbers | None
+
+
+def run(config: Config, progress: Progress, *, score_only: bool = False, scores_exist: bool = False) -> Finished:
+    """Execute a config; what is already committed is not done again.
+
+    Parameters
+    ----------
+    score_only : stop after the scores. scores_exist : stop with a fault where a score would have to be computed.
+
+    Raises
+    ------
+    BacktestError : see engine.errors.
+    """
+    prepared = prepare(config)
+    under_way = begin(config, prepared, progress)
+    creatives = read_stage(under_way)
+    scored = score_stage(under_way, creatives, scores_exist=scores_exist)
+    if score_only:
+        finish(under_way, creatives, scored, None)
+        return Finished(under_way.directory.path, creatives, scored, None)
+    numbers = estimate_stage(under_way, creatives, scored)
+    report_stage(under_way, creatives, scored, numbers)
+    finish(under_way, creatives, scored, numbers)
+    return Finished(under_way.directory.path, creatives, scored, numbers)
+
+
+def begin(config: Config, prepared: Prepared, progress: Progress) -> Run:
+    """Claim the run directory and write down what is about to happen."""
+    directory = RunDirectory(Path(config.store.path) / config.run)
+    identity = directory.claim(config.decided(), prepared.inputs)
+    under_way = Run(config, prepared, directory, identity, executor(config), progress)
+    start(under_way)
+    return under_way
+
+
+def executor(config: Config) -> Executor:
+    """Return where the run's work goes."""
+    if config.execute.where == "ray":
+        return RayExecutor(config.execute.address, config.execute.workers)
+    return LocalExecutor(config.execute.workers)

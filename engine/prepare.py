@@ -1,0 +1,195 @@
+"""Everything that can be refused before any work starts: data, models, labels and audits, held against the config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+
+from engine.config.sections import Config
+from engine.config.strategies import compile_strategies, logged_values
+from engine.errors import BacktestError, UsageError
+from engine.expression import Atom
+from engine.read.audits import Audit, read_audit
+from engine.read.brought import BroughtScores, read_brought
+from engine.read.labels import label_columns, resolve_labels
+from engine.read.shards import Source, find_source, read_table
+from engine.read.spec import CreativesSpec, LoggedValue, check_schema
+from engine.records import LOGGED, Decision, LabelTable
+from engine.score.folder import ModelFolder, fingerprint, inspect_folder
+from engine.strategy import StrategyTable, build_table, columns_read
+
+COLUMN_MODEL = "column:"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked run: what to read, score and replay. inputs: name → identity of everything that is read."""
+
+    source: Source
+    spec: CreativesSpec
+    table: StrategyTable
+    folders: Mapping[str, ModelFolder]
+    fingerprints: Mapping[str, str]
+    labels: LabelTable | None
+    audit: Audit | None
+    inputs: Mapping[str, str]
+    brought: tuple[str, ...]
+
+
+def prepare(config: Config) -> Prepared:
+    """Check a config against what it names.
+
+    Raises
+    ------
+    BacktestError : every fault found, one line each.
+    """
+    faults = _Faults()
+    source = faults.first(lambda: find_source(config.creatives.path, config.limits.shard_rows))
+    audit = faults.first(lambda: read_audit(config.audits.path, config.audits.use) if config.audits else None)
+    brought = [faults.first(partial(_brought, config, name)) for name in config.scores if config.scores[name].path]
+    folders = {name: faults.first(partial(_folder, config, name)) for name in config.models}
+    labels = faults.first(lambda: _labels(config, audit))
+    spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None))
+    if source is not None:
+        faults.first(lambda: check_schema(source.schema, spec, config.creatives.path))
+    table = build_table(compile_strategies(config)[0], missing_to_review=config.creatives.on_missing_score == "review")
+    if source is not None:
+        faults.first(lambda: _check_kinds(config, table, source.schema))
+    faults.stop()
+    assert source is not None
+    inputs = {"creatives": source.identity}
+    inputs |= {f"models.{name}": _fingerprint(config, name, folder) for name, folder in folders.items() if folder}
+    inputs |= {f"scores.{x.path}": x.identity for x in brought if x}
+    inputs |= {"labels": labels[1]} if labels else {}
+    inputs |= {"audits": audit.identity} if audit else {}
+    return Prepared(
+        source=source,
+        spec=spec,
+        table=table,
+        folders={name: folder for name, folder in folders.items() if folder},
+        fingerprints={name: inputs[f"models.{name}"] for name in folders},
+        labels=labels[0] if labels else None,
+        audit=audit,
+        inputs=inputs,
+        brought=tuple(name for x in config.scores for name in _score_names(config, x)),
+    )
+
+
+def creatives_spec(config: Config, audit: Audit | None, brought: tuple[BroughtScores, ...]) -> CreativesSpec:
+    """Return what the read stage reads."""
+    columns = config.creatives.columns
+    named = {"id": columns.id, "advertiser": columns.advertiser, "submitted_at": columns.submitted_at}
+    optional = ("impressions", "spend", "logged_decision", "logged_final")
+    named |= {key: getattr(columns, key) for key in optional if getattr(columns, key)}
+    refused = config.exposure.refused or ""
+    inside = {name: section.creatives for name, section in config.scores.items() if section.creatives}
+    return CreativesSpec(
+        columns=named,
+        text=tuple(columns.text) if config.models else (),
+        attributes=tuple(config.creatives.attributes),
+        scores={f"{name}.{policy}": column for name, held in inside.items() for policy, column in held.items()},
+        logged=tuple(LoggedValue(value, _delivered(o.decision, o.share)) for value, o in logged_values(config)),
+        refused_column=refused.removeprefix(COLUMN_MODEL) if refused.startswith(COLUMN_MODEL) else None,
+        spend_unit=config.exposure.spend_unit,
+        since=_microseconds(config.period.from_),
+        warm_up=_microseconds(config.period.warm_up_from or config.period.from_),
+        until=_microseconds(config.period.until),
+        text_bytes=config.limits.text_characters,
+        missing_score_allowed=config.creatives.on_missing_score == "review",
+        stratum_when=audit.when if audit else (),
+        framed=audit.framed if audit else None,
+        brought=brought,
+    )
+
+
+T = TypeVar("T")
+
+
+class _Faults:
+    """Collects the faults of independent checks, so that all are named at once; the first one gives the exit code."""
+
+    def __init__(self) -> None:
+        self._errors: list[BacktestError] = []
+
+    def first(self, check: Callable[[], T]) -> T | None:
+        """Return what a check returns, or remember its fault."""
+        try:
+            return check()
+        except BacktestError as error:
+            self._errors.append(error)
+            return None
+
+    def stop(self) -> None:
+        """Raise what was remembered."""
+        if self._errors:
+            raise type(self._errors[0])(*(line for error in self._errors for line in error.faults))
+
+
+def _delivered(decision: Decision, share: float) -> float:
+    return {Decision.APPROVE: 1.0, Decision.LIMIT: share}.get(decision, 0.0)
+
+
+def _microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _brought(config: Config, name: str) -> BroughtScores:
+    section = config.scores[name]
+    columns = {f"{name}.{policy}": column for policy, column in section.columns.items()}
+    return read_brought(str(section.path), section.key, columns, f"scores.{name}")
+
+
+def _score_names(config: Config, name: str) -> list[str]:
+    return [f"{name}.{policy}" for policy in config.scores[name].policies]
+
+
+def _folder(config: Config, name: str) -> ModelFolder:
+    section = config.models[name]
+    return inspect_folder(Path(section.path), section.outputs, section.max_length)
+
+
+def _fingerprint(config: Config, name: str, folder: ModelFolder) -> str:
+    section = config.models[name]
+    return fingerprint(folder, fields=len(config.creatives.columns.text), separator=section.separator)
+
+
+def _labels(config: Config, audit: Audit | None) -> tuple[LabelTable, str] | None:
+    if config.labels is None or (config.audits is not None and audit is None):
+        return None
+    table, digest = read_table(config.labels.path, "labels.path")
+    rows = label_columns(table, config.labels.columns, config.labels.path)
+    return resolve_labels(rows, config.policies, audit, config.labels.path), digest
+
+
+def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> None:
+    """Refuse rules that compare a text attribute with a number, or the reverse."""
+    faults = []
+    for strategy in table.strategies:
+        for column in columns_read(strategy):
+            if column in config.creatives.attributes and column in schema.names:
+                numeric = _is_numeric(schema.field(column).type)
+                for atom in (a for a in table.atoms if a.column == column):
+                    fault = _mismatch(atom, numeric)
+                    if fault and strategy.name != LOGGED:
+                        faults.append(f"strategies.{strategy.name}: {fault}")
+    if faults:
+        raise UsageError(*dict.fromkeys(faults))
+
+
+def _mismatch(atom: Atom, numeric: bool) -> str | None:
+    values = atom.value if isinstance(atom.value, tuple) else (atom.value,)
+    if numeric and any(isinstance(value, str | bool) for value in values):
+        return f"{atom.column} holds numbers and is compared with {values[0]!r}"
+    if not numeric and (any(isinstance(v, float) for v in values) or atom.operator in (">=", "<=", ">", "<")):
+        return f"{atom.column} holds texts; compare it by == != in, with quoted texts"
+    return None
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)

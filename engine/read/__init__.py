@@ -1,0 +1,1 @@
+"""Parquet → creatives: shards, content identity, labels, audits."""

@@ -1,0 +1,99 @@
+"""Labels joined with what every strategy did to the labelled creatives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.read.audits import Audit
+from engine.records import I8, I64, WEIGHTINGS, Design, LabelledRows, LabelTable
+
+
+def join_labels(kept: pa.Table, labels: LabelTable, audit: Audit | None) -> LabelledRows:
+    """Return the labelled creatives of the period.
+
+    kept : rows of the replay: creative_id, advertiser_id, cell, weights, scores, outcome.
+    """
+    at = pc.index_in(kept["creative_id"], pa.array(labels.creative_id, pa.string()))
+    kept = kept.filter(pc.is_valid(at))
+    at_n = pc.drop_null(at).to_numpy().astype(np.int64)
+    y_nQ = with_any(labels.y_nP)
+    drawn = labels.stratum_n >= 0
+    strata = len(audit.strata) if audit else 0
+    design = Design(
+        audit.method_H if audit else (),
+        audit.population_H if audit else np.zeros(0, np.int64),
+        _count(labels.stratum_n[drawn], strata),
+        np.stack([_count(labels.stratum_n[drawn & (y >= 0)], strata) for y in y_nQ.T], axis=1),
+    )
+    return _rows(kept, design, labels.pi_n[at_n], labels.stratum_n[at_n], y_nQ[at_n], with_any(labels.naive_nP)[at_n])
+
+
+def census(kept: pa.Table, creative_id: pa.Array, y_nP: I8) -> LabelledRows:
+    """Return all creatives of the period with their true labels, as an audit that drew everybody."""
+    at = pc.index_in(kept["creative_id"], creative_id)
+    kept = kept.filter(pc.is_valid(at))
+    y_nQ = with_any(y_nP[pc.drop_null(at).to_numpy().astype(np.int64)])
+    size = np.array([len(y_nQ)], np.int64)
+    design = Design(("srs",), size, size, np.repeat(size[:, None], y_nQ.shape[1], axis=1))
+    return _rows(kept, design, np.ones(len(y_nQ)), np.zeros(len(y_nQ), np.int32), y_nQ, y_nQ)
+
+
+def read_truth(table: pa.Table, policies: Sequence[str]) -> tuple[pa.Array, I8]:
+    """Return ids and y_nP of a truth table (schema.TRUTH)."""
+    first = table.filter(pc.equal(table["policy"], policies[0]))
+    ids = first["creative_id"].combine_chunks()
+    columns = []
+    for policy in policies:
+        chosen = table.filter(pc.equal(table["policy"], policy))
+        at = pc.index_in(ids, chosen["creative_id"].combine_chunks())
+        label = chosen["label"].combine_chunks().take(at)
+        columns.append(pc.equal(label, "VIOLATING").cast(pa.int8()).fill_null(-1).to_numpy(zero_copy_only=False))
+    return ids, np.stack(columns, axis=1).astype(np.int8)
+
+
+def with_any(y_nP: I8) -> I8:
+    """Append `any` where there are several policies: violating when one is, compliant when all are, else not concluded."""
+    if y_nP.shape[1] == 1:
+        return y_nP
+    any_n = np.where((y_nP == 1).any(1), 1, np.where((y_nP == 0).all(1), 0, -1)).astype(np.int8)
+    return np.concatenate([y_nP, any_n[:, None]], axis=1)
+
+
+def _rows(
+    kept: pa.Table, design: Design, pi_n: np.ndarray, stratum_n: np.ndarray, y_nQ: I8, naive_nQ: I8
+) -> LabelledRows:
+    known, imputed = [], []
+    for name in WEIGHTINGS:
+        value = kept[name].to_numpy().astype(np.float64)
+        if name == "creatives":
+            known.append(value)
+            imputed.append(np.zeros_like(value))
+            continue
+        known.append(np.where(kept[f"{name}_missing"].to_numpy() > 0, np.nan, value))
+        imputed.append(kept[f"{name}_imputed"].to_numpy().astype(np.float64))
+    scores = [name for name in kept.column_names if "." in name]
+    outcome = kept["outcome"].combine_chunks()
+    flat = outcome.flatten().to_numpy().reshape(kept.num_rows, -1)
+    return LabelledRows(
+        design=design,
+        pi_n=pi_n,
+        stratum_n=stratum_n,
+        cell_n=kept["cell"].to_numpy(),
+        advertiser_n=np.unique(kept["advertiser_id"].to_numpy(zero_copy_only=False), return_inverse=True)[1],
+        y_nQ=y_nQ,
+        naive_nQ=naive_nQ,
+        known_Wn=np.stack(known),
+        imputed_Wn=np.stack(imputed),
+        outcome_Sn=np.ascontiguousarray(flat.T),
+        score_Kn=np.stack([kept[name].to_numpy().astype(np.float64) for name in scores])
+        if scores
+        else np.zeros((0, kept.num_rows)),
+    )
+
+
+def _count(code_n: np.ndarray, size: int) -> I64:
+    return np.bincount(code_n, minlength=size).astype(np.int64)

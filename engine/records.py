@@ -1,0 +1,221 @@
+"""Values that cross a stage: frozen, shapes stated.
+
+Shape letters: N creatives, U contents, P policies, S strategies, O outcomes, C cells, W weights, n labelled, H strata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I8 = NDArray[np.int8]
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+
+ANY = "any"  # the policy that is violated when some policy is
+LOGGED = "logged"  # the reserved strategy that replays history's own decisions
+WEIGHTINGS = ("creatives", "impressions", "spend")
+
+
+class Decision(IntEnum):
+    """What a strategy does with a creative, by rising harshness. PENDING is a final decision only."""
+
+    APPROVE = 0
+    LIMIT = 1
+    REVIEW = 2
+    REJECT = 3
+    PENDING = 4
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work: consecutive row groups of one Parquet file.
+
+    `first_row` counts from the start of all files in order; `partition` holds the Hive keys of the file's folder.
+    """
+
+    number: int
+    path: str
+    row_groups: tuple[int, ...]
+    rows: int
+    first_row: int
+    partition: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a worker hands back for a shard: where the output lies and what it is, never the data."""
+
+    shard: int
+    path: str
+    rows: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a model reads: one tuple of text fields per content, in config order; a field may be None."""
+
+    fields: tuple[tuple[str | None, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of the contents of a run, looked up by content identity.
+
+    key_high_U, key_low_U : uint64, the two big-endian halves of the 16-byte content id, sorted by (high, low).
+    names : score columns such as `v1.scam`; values_KU one array each, in its own dtype.
+    """
+
+    key_high_U: U64
+    key_low_U: U64
+    names: tuple[str, ...]
+    values_KU: tuple[NDArray[np.floating], ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that rules read. Numbers: float array, NaN is null. Categories: codes into `levels`, -1 is null."""
+
+    name: str
+    values_N: NDArray[np.generic]
+    levels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Segments:
+    """How cells group into segments.
+
+    A cell is one observed combination of all categorical attributes.
+    by, name : the segments in order; ("all", "all") is the first.
+    member_GC : bool, segment g contains cell c.
+    """
+
+    attributes: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    cell_level_CK: I32
+    by: tuple[str, ...]
+    name: tuple[str, ...]
+    member_GC: Flags
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Exact sums over the creatives of the period. Additive: totals of shards merge by `+`.
+
+    sum_SOFCW : int64, shape (S, O, 2, C, W); axis F: 0 outside, 1 inside the frame of some audit; axis W: WEIGHTS.
+    swap_OQCW : int64, shape (O, O, C, W), baseline outcome × candidate outcome of the configured comparison;
+        empty where nothing is compared.
+    """
+
+    sum_SOFCW: I64
+    swap_OQCW: I64
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.sum_SOFCW + other.sum_SOFCW, self.swap_OQCW + other.swap_OQCW)
+
+
+WEIGHTS = (
+    "creatives",
+    "impressions",  # known
+    "impressions_imputed",  # filled by the model named in exposure.refused
+    "impressions_missing",  # number of creatives that lack it
+    "spend",
+    "spend_imputed",
+    "spend_missing",
+)
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Every creative with a label (or drawn and not yet answered), sorted by id; n of them.
+
+    y_nP : int8, the audit's conclusion: 1 VIOLATING, 0 COMPLIANT, -1 none. naive_nP : the latest label of any source.
+    pi_n, stratum_n : inclusion probability and stratum code of drawn creatives; NaN, -1 for the rest.
+    counts : rows by source, and the audit's answers.
+    """
+
+    creative_id: tuple[str, ...]
+    y_nP: I8
+    naive_nP: I8
+    pi_n: F64
+    stratum_n: I32
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the audit drew: what a variance needs.
+
+    method_H : "srs" or "poisson" per stratum; population_H, drawn_H : creatives.
+    answered_HQ : drawn creatives whose label is concluded, per policy and last, where there are several, for `any`.
+    """
+
+    method_H: tuple[str, ...]
+    population_H: I64
+    drawn_H: I64
+    answered_HQ: I64
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Creatives of the period with a label, and what every strategy did with them.
+
+    pi_n : inclusion probability, NaN where the audit did not draw. stratum_n, cell_n, advertiser_n : codes.
+    y_nQ, naive_nQ : int8 as in LabelTable; Q policies, and last `any` where there are several.
+    known_Wn, imputed_Wn : float64 (3, n), exposure by WEIGHTINGS; known is NaN where missing.
+    outcome_Sn : int16, index into the strategy's rules.
+    score_Kn : float64, the scores, for pictures only.
+    """
+
+    design: Design
+    pi_n: F64
+    stratum_n: I32
+    cell_n: I64
+    advertiser_n: I64
+    y_nQ: I8
+    naive_nQ: I8
+    known_Wn: F64
+    imputed_Wn: F64
+    outcome_Sn: I16
+    score_Kn: F64
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number of the report: a row of estimates.parquet (see schema.ESTIMATES)."""
+
+    strategy: str
+    baseline: str | None
+    policy: str
+    segment_by: str
+    segment: str
+    weighting: str
+    reading: str
+    metric: str
+    inference: str
+    estimator: str | None
+    estimate: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    labels: int
+    effective_size: float
+    effective_events: float
+    support: float | None
+    warning: str | None
+    null_reason: str | None
+    formula: str

@@ -1,0 +1,1 @@
+"""Scores × strategies → decisions → totals. Knows arrays; knows nothing of files, labels or clusters."""

@@ -1,0 +1,47 @@
+"""A run's files → the page, in the order a reader needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from engine.report import chapters, first_screen, ledger
+from engine.report.page import Page
+from engine.report.run_summary import read_summary
+
+
+def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> Page:
+    """Lay out the page.
+
+    Parameters
+    ----------
+    summary : what summary.json holds.
+    estimates : schema.ESTIMATES.
+    truth : columns strategy, baseline, policy, segment_by, segment, weighting, reading, metric, truth;
+        None where no simulation knows it.
+    """
+    run = read_summary(summary)
+    sections = (
+        chapters.comparison(run),
+        chapters.segments(run, estimates, truth),
+        chapters.every_metric(run),
+        ledger.naive(run),
+        ledger.scores(run),
+        ledger.strategies(run),
+        ledger.reading(run),
+        ledger.labels(run),
+        ledger.formulas(run),
+        ledger.assumptions(run),
+    )
+    return Page(
+        run=run.name,
+        imprint=first_screen.imprint(run),
+        question=first_screen.question(run),
+        answers=first_screen.answers(run),
+        headline=first_screen.headline(run),
+        picture=first_screen.picture(run),
+        unknowns=first_screen.unknowns(run),
+        sections=tuple(section for section in sections if section is not None),
+    )

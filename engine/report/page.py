@@ -1,0 +1,177 @@
+"""A page as records: what it says and in which order, nothing about how it looks.
+
+    Page → Section → blocks: Text, Points, Grid, Picture (Tradeoff, Dots, Shape), Fold (more blocks)
+
+Text in them is raw: each renderer cleans and escapes it on the way out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.report.lookup import Number
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a strategy is drawn everywhere: colour 0 (logged) to 6, and a marker."""
+
+    colour: int
+    marker: str  # square (baseline), diamond (logged) or circle
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, the interval and truth beneath it, and what it rests on."""
+
+    text: str
+    interval: str = ""
+    truth: str = ""
+    notes: tuple[int, ...] = ()  # numbers of the grid's notes
+    tip: str = ""
+    tone: str = "name"  # name, number, code, words, or `heat` with its level and direction
+    look: Look | None = None
+    bar: float | None = None  # share in [0, 1]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under one heading; an empty title draws no heading."""
+
+    title: str
+    rows: tuple[tuple[Cell, ...], ...]
+    aside: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table; `notes` are the numbered reasons and warnings that its cells point at."""
+
+    title: str
+    head: tuple[str, ...]
+    groups: tuple[Group, ...]
+    notes: tuple[str, ...] = ()
+
+    def column(self, i: int) -> str:
+        """Return what column i holds: the first word of its first cell's tone."""
+        first = next((cells for group in self.groups for cells in group.rows), ())
+        return first[i].tone.split()[0] if i < len(first) else "name"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Points:
+    """A list, one sentence an item; `tone` is `plain` or `warning`."""
+
+    items: tuple[str, ...]
+    tone: str = "plain"
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A strategy in the plane of overkill (x) and leakage (y)."""
+
+    name: str
+    look: Look
+    x: Number
+    y: Number
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Leakage against overkill, one spot a strategy."""
+
+    key: str
+    caption: str
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True)
+class DotRow:
+    """A segment and its number under each strategy; no numbers make it a heading."""
+
+    label: str
+    numbers: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One metric over segments, a dot with its interval for each strategy."""
+
+    key: str
+    title: str
+    caption: str
+    names: tuple[str, ...]
+    looks: tuple[Look, ...]
+    rows: tuple[DotRow, ...]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a score is distributed over violating and over compliant creatives."""
+
+    key: str
+    title: str
+    caption: str
+    edges: tuple[float, ...]
+    violating: tuple[float, ...]
+    compliant: tuple[float, ...]
+
+
+Picture = Tradeoff | Dots | Shape
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side where there is room."""
+
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that a reader opens."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    open: bool = False
+
+
+Block = Text | Points | Grid | Gallery | Fold
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of the page; `key` is its anchor."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sentence that ends in a number with its interval, or in nothing."""
+
+    words: str
+    number: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page. `answers`, `headline`, `picture` and `unknowns` are the first screen."""
+
+    run: str
+    imprint: str
+    question: str
+    answers: tuple[Answer, ...]
+    headline: Grid
+    picture: Tradeoff
+    unknowns: tuple[Points, ...]
+    sections: tuple[Section, ...]

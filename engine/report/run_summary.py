@@ -1,0 +1,206 @@
+"""Typed view of summary.json: what every page is told about a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.records import ANY
+from engine.report.lookup import Key, Number, Numbers, numbers_of
+
+MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
+
+
+@dataclass(frozen=True)
+class Period:
+    """ISO moments: state runs from `warm_up_from`, numbers count creatives submitted in [start, until)."""
+
+    warm_up_from: str | None
+    start: str
+    until: str
+
+
+@dataclass(frozen=True)
+class Firing:
+    """How often a rule decided."""
+
+    rule: str
+    creatives: int
+    share: float | None
+
+
+@dataclass(frozen=True)
+class StrategySummary:
+    """A strategy in its operator's words, its rules, and its exposure by weighting where known."""
+
+    name: str
+    words: str
+    rules: tuple[Firing, ...]
+    exposures: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The model that fills in missing exposure, and how many creatives it filled or left missing."""
+
+    refused: str | None
+    imputed: Mapping[str, int]
+    missing: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Naive:
+    """What counting labelled rows would have said."""
+
+    strategy: str
+    policy: str
+    metric: str
+    estimate: float | None
+    labels: int
+    truth: float | None
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Baseline decision (rows) × candidate decision (columns), by weighting; None where it is missing."""
+
+    decisions: tuple[str, ...]
+    matrices: Mapping[str, tuple[tuple[float | None, ...], ...]]
+
+
+@dataclass(frozen=True)
+class ScoreShape:
+    """Design-weighted share of violating and of compliant creatives per bin of a score column."""
+
+    column: str
+    policy: str
+    edges: tuple[float, ...]
+    violating: tuple[float | None, ...]
+    compliant: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as summary.json tells it. Text is as it stands in the file: not yet safe to print.
+
+    counts, labels : a name that the file lacks counts 0.
+    """
+
+    engine: str
+    name: str
+    fingerprint: str
+    period: Period
+    counts: Mapping[str, int]
+    policies: tuple[str, ...]
+    weightings: tuple[str, ...]
+    segments: tuple[tuple[str, str], ...]
+    confidence: float
+    strategies: tuple[StrategySummary, ...]
+    baseline: str | None
+    candidate: str | None
+    labels: Mapping[str, int]
+    training_overlap: str
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    exposure: Exposure
+    headline: Numbers
+    paired: Numbers
+    naive: tuple[Naive, ...]
+    swap: Swap | None
+    scores: tuple[ScoreShape, ...]
+    formulas: Mapping[str, str]
+
+    @property
+    def policy(self) -> str:
+        """The policy of the first screen: the only one, else `any`, else the first."""
+        estimated = {number.key.policy for number in self.headline}
+        return ANY if len(self.policies) > 1 and ANY in estimated else self.policies[0]
+
+    @property
+    def every_policy(self) -> tuple[str, ...]:
+        """All policies that have numbers, that of the first screen first."""
+        names = (self.policy, *self.policies, *(number.key.policy for number in self.headline))
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The strategies that a page shows: the compared pair first, then as in the config."""
+        pair = [name for name in (self.baseline, self.candidate) if name is not None]
+        rest = [strategy.name for strategy in self.strategies]
+        rest += [number.key.strategy for number in self.headline]
+        return tuple(dict.fromkeys([*pair, *rest]))[:MOST_STRATEGIES]
+
+    @property
+    def left_out(self) -> int:
+        """How many strategies have numbers that no page shows."""
+        return len({number.key.strategy for number in self.headline} - set(self.names))
+
+    def number(self, strategy: str, metric: str, *, reading: str = "machine") -> Number:
+        """Return a number of the first screen: its policy, weighted by creatives, over all segments."""
+        return self.headline.get(Key(strategy, self.policy, metric, self.weightings[0], reading))
+
+    def difference(self, metric: str) -> Number:
+        """Return candidate − baseline on the first screen, machine alone; null where nothing is compared."""
+        key = Key(
+            self.candidate or "", self.policy, metric, self.weightings[0], "machine", baseline=self.baseline
+        )
+        return self.paired.get(key)
+
+
+def read_summary(summary: Mapping[str, Any]) -> RunSummary:
+    """Read the keys of summary.json. Raises KeyError where the file is not one that this engine wrote."""
+    compare = summary["compare"] or {}
+    return RunSummary(
+        engine=summary["engine"],
+        name=summary["run"],
+        fingerprint=summary["fingerprint"],
+        period=Period(*(summary["period"][name] for name in ("warm_up_from", "from", "until"))),
+        counts=Counter(summary["counts"]),
+        policies=tuple(summary["policies"]),
+        weightings=tuple(summary["weightings"]),
+        segments=tuple((by, name) for by, name in summary["segments"]),
+        confidence=summary["confidence"],
+        strategies=tuple(_strategy(row) for row in summary["strategies"]),
+        baseline=compare.get("baseline"),
+        candidate=compare.get("candidate"),
+        labels=Counter(summary["labels"]),
+        training_overlap=summary["training_overlap"],
+        assumptions=tuple(summary["assumptions"]),
+        warnings=tuple(summary["warnings"]),
+        exposure=_exposure(summary["exposure"]),
+        headline=numbers_of(summary["headline"]),
+        paired=numbers_of(summary["paired"]),
+        naive=tuple(_naive(row) for row in summary["naive"]),
+        swap=_swap(summary["swap"]),
+        scores=tuple(_scores(row) for row in summary["scores"]),
+        formulas=summary["formulas"],
+    )
+
+
+def _strategy(row: Mapping[str, Any]) -> StrategySummary:
+    rules = tuple(Firing(rule["rule"], rule["creatives"], rule["share"]) for rule in row["rules"])
+    return StrategySummary(row["name"], row["words"], rules, row.get("exposures") or {})
+
+
+def _naive(row: Mapping[str, Any]) -> Naive:
+    return Naive(
+        row["strategy"], row["policy"], row["metric"], row["estimate"], row["labels"], truth=row.get("truth")
+    )
+
+
+def _exposure(row: Mapping[str, Any]) -> Exposure:
+    return Exposure(row["refused"], row.get("imputed") or {}, row.get("missing") or {})
+
+
+def _swap(row: Mapping[str, Any] | None) -> Swap | None:
+    if row is None:
+        return None
+    weightings = [name for name in row if name != "decisions" and row[name] is not None]
+    return Swap(tuple(row["decisions"]), {name: tuple(map(tuple, row[name])) for name in weightings})
+
+
+def _scores(row: Mapping[str, Any]) -> ScoreShape:
+    bins = (tuple(row[name]) for name in ("edges", "violating", "compliant"))
+    return ScoreShape(row["column"], row["policy"], *bins)

@@ -1,0 +1,124 @@
+"""summary.json: everything a page shows beside estimates.parquet, as plain values. No clocks, no hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from engine.records import WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows, Segments, Totals
+from engine.report.tables import KEY, key_of
+from engine.strategy import StrategyTable
+
+BINS = 20
+_SHOWN = tuple(field.name for field in fields(Estimate) if field.name not in ("segment_by", "segment"))
+_DECISIONS = (Decision.APPROVE, Decision.LIMIT, Decision.REVIEW, Decision.REJECT)
+ASSUMPTIONS = (
+    "Advertisers would not have acted differently under another strategy.",
+    "Labels that the audit drew and nobody has given yet are missing at random within their stratum.",
+    "The audit's labels are right; reviewer error of the audit is not corrected.",
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the stages found, for the summary."""
+
+    table: StrategyTable
+    totals: Totals
+    segments: Segments
+    rows: LabelledRows
+    score_columns: Sequence[tuple[str, str]]
+    policies: tuple[str, ...]
+    compare: tuple[int, int] | None
+    spend_unit: float
+
+
+def score_pictures(facts: Facts) -> list[dict[str, Any]]:
+    """Return, per score column, the design-weighted share of violating and compliant creatives in each bin."""
+    edges = np.linspace(0, 1, BINS + 1)
+    rows = facts.rows
+    out = []
+    for k, (column, policy) in enumerate(facts.score_columns):
+        y_n = rows.y_nQ[:, facts.policies.index(policy)]
+        weight_n = np.nan_to_num(1 / rows.pi_n)
+        bars = {}
+        for name, y in (("violating", 1), ("compliant", 0)):
+            chosen = (rows.stratum_n >= 0) & (y_n == y)
+            counts, _ = np.histogram(np.clip(rows.score_Kn[k, chosen], 0, 1), edges, weights=weight_n[chosen])
+            bars[name] = [round(float(x), 9) for x in counts / max(counts.sum(), 1e-300)]
+        out.append({"column": column, "policy": policy, "edges": [round(float(x), 4) for x in edges], **bars})
+    return out
+
+
+def swap_matrix(facts: Facts) -> dict[str, Any] | None:
+    """Return baseline decision × candidate decision in creatives, impressions and spend; None if nothing is compared."""
+    if facts.compare is None:
+        return None
+    sums_OQW = facts.totals.swap_OQCW.sum(2)
+    rules_b, rules_c = (facts.table.rules[s] for s in facts.compare)
+    matrix = np.zeros((len(_DECISIONS), len(_DECISIONS), len(WEIGHTS)), np.int64)
+    for o, rule_b in enumerate(rules_b):
+        for q, rule_c in enumerate(rules_c):
+            if rule_b.decision in _DECISIONS and rule_c.decision in _DECISIONS:
+                matrix[_DECISIONS.index(rule_b.decision), _DECISIONS.index(rule_c.decision)] += sums_OQW[o, q]
+    out: dict[str, Any] = {"decisions": [d.name for d in _DECISIONS], "creatives": matrix[:, :, 0].tolist()}
+    for weighting in WEIGHTINGS[1:]:
+        at = WEIGHTS.index(weighting)
+        unit = facts.spend_unit if weighting == "spend" else 1.0
+        value = (matrix[:, :, at] + matrix[:, :, at + 1]) * unit
+        lacking = matrix[:, :, at + 2] > 0
+        out[weighting] = [
+            [None if lacking[i, j] else round(float(value[i, j]), 6) for j in range(len(_DECISIONS))]
+            for i in range(len(_DECISIONS))
+        ]
+    return out
+
+
+def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
+    """Return each strategy in words and how often each of its rules decides."""
+    out = []
+    for s, strategy in enumerate(facts.table.strategies):
+        count_O = facts.totals.sum_SOFCW[s, :, :, :, 0].sum((1, 2))
+        whole = max(1, int(count_O.sum()))
+        rules = [
+            {
+                "rule": _rule_words(rule.decision, rule.share, i, len(facts.table.rules[s])),
+                "creatives": int(count_O[i]),
+            }
+            for i, rule in enumerate(facts.table.rules[s])
+        ]
+        rules = [rule | {"share": round(rule["creatives"] / whole, 9)} for rule in rules]  # type: ignore[operator]
+        out.append(
+            {"name": strategy.name, "words": strategy.words, "rules": [r for r in rules if r["creatives"]]}
+        )
+    return out
+
+
+def headline(
+    estimates: Sequence[Estimate], truths: Mapping[tuple[str | None, ...], float | None]
+) -> list[dict[str, Any]]:
+    """Return the numbers over all creatives (no segment), the truth beside each where it is known."""
+    rows = []
+    for estimate in estimates:
+        if estimate.segment_by == "all":
+            row = {
+                name: value
+                for name, value in asdict(estimate).items()
+                if name not in ("segment_by", "segment")
+            }
+            rows.append(row | {"truth": truths.get(key_of(estimate))})
+    return rows
+
+
+def truth_by_key(truths: Sequence[Estimate]) -> dict[tuple[str | None, ...], float | None]:
+    """Return the true value of every number by KEY."""
+    assert len(KEY) == len(key_of(truths[0])) if truths else True
+    return {key_of(truth): truth.estimate for truth in truths}
+
+
+def _rule_words(decision: Decision, share: float, index: int, count: int) -> str:
+    name = f"{decision.name} {share:g}" if share < 1 else decision.name
+    return f"otherwise: {name}" if index == count - 1 else f"rule {index + 1}: {name}"

@@ -1,0 +1,1 @@
+"""Contents → scores. Importing this package loads neither torch nor transformers."""

@@ -1,0 +1,237 @@
+"""A model folder before anything loads it: what it holds, what of it is refused, and its fingerprint.
+
+Reads JSON and safetensors headers only; neither torch nor transformers is imported, nothing in the folder runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from blake3 import blake3
+
+from engine.errors import DataError, did_you_mean
+from engine.score.kernel import KERNEL_VERSION
+from engine.score.weights import WEIGHTS, has_head, read_shapes, weight_files
+
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+_TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
+_PICKLES = {".bin", ".ckpt", ".h5", ".joblib", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"}
+# Position 0 of a text is padding_idx + 1 in these, so their tables hold that many positions more than tokens.
+_OFFSET_POSITIONS = {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta"}
+_NO_LIMIT = 1_000_000  # transformers writes 1e30 where a tokenizer knows no limit
+_DEFAULT_LENGTH = 512  # tokens, where neither tokenizer nor model sets a limit
+
+Activation = Literal["softmax", "sigmoid"]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What the config, the tokenizer and the weights of a folder say; every check of this file has passed.
+
+    labels : the model's own names, in output order. outputs : (policy, position in labels), in config order.
+    activation : sigmoid where each label is judged apart (multi-label, or a single one), else softmax.
+    vocabulary, embedding : token ids in tokenizer.json, and rows of the embedding, as config.json gives them.
+    max_length : tokens, special ones included; longer texts are cut.
+    files : (name, blake3 hex) of everything that decides a score; tokenizer_files the part that decides tokens.
+    """
+
+    path: Path
+    architecture: str
+    labels: tuple[str, ...]
+    outputs: tuple[tuple[str, int], ...]
+    activation: Activation
+    vocabulary: int
+    embedding: int
+    max_length: int
+    files: tuple[tuple[str, str], ...]
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        return tuple(policy for policy, _ in self.outputs)
+
+    @property
+    def tokenizer_files(self) -> tuple[tuple[str, str], ...]:
+        """Two folders with equal ones, an equal max_length and an equal separator make equal tokens."""
+        return tuple(file for file in self.files if file[0] in _TOKENIZER_FILES)
+
+
+def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | None = None) -> ModelFolder:
+    """Read the facts of a model folder, or refuse it.
+
+    Parameters
+    ----------
+    outputs : the model's label by policy, such as {"scam": "LABEL_1"}.
+    max_length : tokens; default the tokenizer's limit or the model's positions, the smaller.
+
+    Raises
+    ------
+    DataError : every reason to refuse the folder that could be found, one line each.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path}: no such model folder; give the path of a folder with {CONFIG} and {WEIGHTS}")
+    config = _read_json(path, CONFIG)
+    tokenizer = _read_json(path, TOKENIZER)
+    settings = _read_json(path, TOKENIZER_CONFIG) if (path / TOKENIZER_CONFIG).is_file() else {}
+    labels = _labels(path, config)
+    vocabulary, embedding = _vocabulary(tokenizer), _whole_number(config, "vocab_size")
+    limits = _length_limits(config, settings)
+    faults = [
+        *_unsafe_files(path),
+        *_unsafe_settings(path, config, settings),
+        *_wrong_architecture(path, config),
+        *_wrong_outputs(path, outputs, labels),
+        *_wrong_sizes(path, vocabulary, embedding, max_length, limits.positions),
+    ]
+    if faults:
+        raise DataError(*faults)
+    files = weight_files(path)
+    if not has_head(read_shapes(files), len(labels)):
+        raise DataError(
+            f"{path}: {files[0].name} holds no classification head with {len(labels)} rows, so its scores would be "
+            "random; train the head, or give the folder of the trained classifier"
+        )
+    present = [path / name for name in (CONFIG, *_TOKENIZER_FILES) if (path / name).is_file()]
+    return ModelFolder(
+        path=path,
+        architecture=str(config["architectures"][0]),
+        labels=labels,
+        outputs=tuple((policy, labels.index(label)) for policy, label in outputs.items()),
+        activation=_activation(config, labels),
+        vocabulary=vocabulary,
+        embedding=embedding,
+        max_length=max_length or limits.default,
+        files=tuple((file.name, _hash_file(file)) for file in (*present, *files)),
+    )
+
+
+def fingerprint(
+    folder: ModelFolder, *, fields: int, separator: str, dtype: str = "float32", backend: str = "transformers"
+) -> str:
+    """Return the identity of a model's scores as hex: equal fingerprints mean equal scores of equal contents.
+
+    fields : number of text fields that `separator` joins. Path, device and threads are not part of it.
+    """
+    made_of = [folder.files, folder.outputs, folder.activation, folder.max_length]
+    settings = [fields, separator, dtype, backend, KERNEL_VERSION]
+    return blake3(json.dumps([made_of, settings]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Tokens: what the model has positions for (None: no limit), and the length where the user gives none."""
+
+    positions: int | None
+    default: int
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    if not (folder / name).is_file():
+        raise DataError(f"{folder}: {name} is missing; save model and tokenizer with save_pretrained()")
+    try:
+        value = json.loads((folder / name).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{folder}: {name} cannot be read as JSON ({type(error).__name__}); copy it again") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{folder}: {name} holds no JSON object; copy it again")
+    return value
+
+
+def _unsafe_files(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if file.suffix.lower() in _PICKLES:
+            yield f"{folder}: {name} may hold pickled code; remove it, the engine reads safetensors only"
+        if file.suffix.lower() == ".py":
+            yield f"{folder}: {name} is code, which the engine never runs; remove it, or use a model that needs none"
+    if (folder / "adapter_config.json").is_file():
+        yield f"{folder}: adapter_config.json makes it an adapter of another model; merge and save the whole model"
+
+
+def _unsafe_settings(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
+    for name, values in ((CONFIG, config), (TOKENIZER_CONFIG, settings)):
+        if "auto_map" in values:
+            yield f"{folder}: {name} has auto_map, which asks for code of its own; use a model that needs none"
+    for key in ("quantization_config", "transformers_weights"):
+        if config.get(key) is not None:
+            yield f"{folder}: {CONFIG} has {key}; save the plain weights as {WEIGHTS}"
+
+
+def _wrong_architecture(folder: Path, config: dict[str, Any]) -> Iterator[str]:
+    named = config.get("architectures")
+    if not isinstance(named, list) or len(named) != 1 or not str(named[0]).endswith("ForSequenceClassification"):
+        yield f"{folder}: {CONFIG} has architectures {json.dumps(named)}; the engine needs one …ForSequenceClassification"
+    if config.get("problem_type") == "regression":
+        yield f"{folder}: {CONFIG} has problem_type regression, whose outputs are no scores in [0, 1]; use a classifier"
+
+
+def _wrong_outputs(folder: Path, outputs: Mapping[str, str], labels: tuple[str, ...]) -> Iterator[str]:
+    for policy, label in outputs.items():
+        if label not in labels:
+            hint = did_you_mean(label, labels)
+            yield f'{folder}: outputs.{policy}: the model has no label "{label}"{hint}'
+        elif labels.count(label) > 1:
+            yield f'{folder}: outputs.{policy}: "{label}" names {labels.count(label)} labels; rename them in id2label'
+
+
+def _wrong_sizes(
+    folder: Path, vocabulary: int, embedding: int, wanted: int | None, positions: int | None
+) -> Iterator[str]:
+    if vocabulary > embedding:
+        yield (
+            f"{folder}: {TOKENIZER} has token ids up to {vocabulary - 1}, the embedding {embedding} rows (vocab_size); "
+            "use the tokenizer that the model was trained with"
+        )
+    if wanted is not None and positions is not None and wanted > positions:
+        yield f"{folder}: max_length {wanted} is above the {positions} positions of the model; set {positions} or less"
+
+
+def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the labels by position; transformers leaves out id2label where it is LABEL_0, LABEL_1."""
+    named = config.get("id2label")
+    if not isinstance(named, dict) or not named:
+        return tuple(f"LABEL_{i}" for i in range(_whole_number(config, "num_labels") or 2))
+    by_position = {int(key): str(label) for key, label in named.items() if str(key).isdecimal()}
+    if sorted(by_position) != list(range(len(named))):
+        raise DataError(f"{folder}: {CONFIG} has id2label with keys {', '.join(named)}; number them from 0")
+    return tuple(by_position[i] for i in range(len(named)))
+
+
+def _activation(config: dict[str, Any], labels: tuple[str, ...]) -> Activation:
+    """Choose as the text-classification pipeline of transformers does."""
+    apart = config.get("problem_type") == "multi_label_classification" or len(labels) == 1
+    return "sigmoid" if apart else "softmax"
+
+
+def _vocabulary(tokenizer: dict[str, Any]) -> int:
+    """Return the highest token id of a tokenizer.json plus 1."""
+    model = tokenizer.get("model") or {}
+    vocab = model.get("vocab") or {}
+    ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))  # Unigram: a list of (token, log p)
+    added = (int(token["id"]) for token in tokenizer.get("added_tokens") or [])
+    return max(max(ids, default=-1), max(added, default=-1)) + 1
+
+
+def _length_limits(config: dict[str, Any], settings: dict[str, Any]) -> _Limits:
+    positions = _whole_number(config, "max_position_embeddings") or _whole_number(config, "n_positions") or None
+    if positions and config.get("model_type") in _OFFSET_POSITIONS:
+        positions -= _whole_number(config, "pad_token_id") + 1
+    given = settings.get("model_max_length")
+    limit = int(given) if isinstance(given, int | float) and 0 < given < _NO_LIMIT else None
+    return _Limits(positions, min((n for n in (positions, limit) if n), default=_DEFAULT_LENGTH))
+
+
+def _whole_number(config: dict[str, Any], key: str) -> int:
+    """Return a whole number of the config, 0 where it has none."""
+    value = config.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def _hash_file(file: Path) -> str:
+    """Hash a file without holding it in memory."""
+    return str(blake3(max_threads=1).update_mmap(file).hexdigest())
