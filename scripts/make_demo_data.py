@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import BertForSequenceClassification
-from transformers.utils import logging as transformers_logging
-
 from demo_world import about, advertisers, audit, classifiers, moderation, packages, tables, texts
 from demo_world.arrays import F32
 from demo_world.creatives import Contents, submit
 from demo_world.world import World, creatives_by_month
+from transformers import BertForSequenceClassification
+from transformers.utils import logging as transformers_logging
 
 VERSION = 1  # of the world: raise it when the same seed should give another one
 TABLES = ("labels.parquet", "audits.parquet", "frame.parquet", "truth.parquet")

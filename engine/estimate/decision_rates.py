@@ -16,204 +16,193 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.estimate.delivery import AFTER_REVIEW, Delivery, delivery
-from engine.estimate.interval import logit_interval, symmetric
-from engine.estimate.known import KnownTotals
+from engine.estimate.block import Block, Subject, rows_of
+from engine.estimate.delivery import AFTER_REVIEW
+from engine.estimate.interval import Intervals, logit_intervals, symmetric
 from engine.estimate.metrics import DECISION_RATES
-from engine.estimate.place import Place
-from engine.estimate.question import Question
-from engine.estimate.ratio import Ratio, hajek, ratio_interval
-from engine.estimate.rows import blank
-from engine.estimate.sample import HISTORY, Sample, answered_sample, cluster_spread, drawn_sample
-from engine.records import F64, I64, Estimate
+from engine.estimate.ratio import Ratio, hajek, ratio_intervals
+from engine.estimate.sample import HISTORY, Sample, cluster_spread
+from engine.estimate.view import View
+from engine.records import F64, Estimate, Flags
 
-_NO_ROWS = "fewer than two audit rows in this segment: the variance between advertisers is unknown"
+_NO_ROWS = "fewer than two advertisers among the audit's rows: the variance between them is unknown"
 
 
-def decision_rates(question: Question, known: KnownTotals, reading: str) -> Iterator[Estimate]:
-    """Yield reject, limit, review and automation rate of every strategy, weighting and segment, and their differences."""
-    policy = len(question.readable_policies) - 1
-    samples = Samples(answered_sample(question.rows, policy), drawn_sample(question.rows))
-    for weighting in question.weightings:
-        for metric, formula in DECISION_RATES.items():
-            for g in range(len(question.segments.name)):
-                place = Place(question, known, weighting, g)
-                rates = [decision_rate(place, samples, s, metric, reading) for s in range(len(question.table.strategies))]
-                for rate in rates:
-                    row = blank(question, rate.name, policy, weighting, reading, metric, g, formula)
-                    for inference in question.inferences:
-                        yield rate.estimate(replace(row, inference=inference))
-                if question.pair:
-                    theirs, mine = (rates[s] for s in question.pair)
-                    row = blank(question, mine.name, policy, weighting, reading, metric, g, formula)
-                    for inference in question.inferences:
-                        yield minus(mine, theirs, replace(row, baseline=theirs.name, inference=inference))
+def decision_rates(answered: View, drawn: View) -> Iterator[Estimate]:
+    """Yield reject, limit, review and automation rate; the two views differ in their sample alone."""
+    for metric in DECISION_RATES:
+        rate = decision_rate(answered, drawn, metric)
+        for inference in answered.question.inferences:
+            yield from rows_of(rate.block(inference), rate.subject(), inference, answered.question)
 
 
-@dataclass(frozen=True)
-class Samples:
-    """The rows with a concluded label, and all drawn rows (enough where no label is read)."""
-
-    answered: Sample
-    drawn: Sample
+def paired_decision_rates(candidate: tuple[View, View], baseline: tuple[View, View]) -> Iterator[Estimate]:
+    """Yield candidate − baseline of every decision rate; each side is (answered, drawn)."""
+    for metric in DECISION_RATES:
+        mine, theirs = decision_rate(*candidate, metric), decision_rate(*baseline, metric)
+        subject = replace(mine.subject(), baseline=baseline[0].name)
+        for inference in candidate[0].question.inferences:
+            yield from rows_of(minus(mine, theirs, inference), subject, inference, candidate[0].question)
 
 
 @dataclass(frozen=True)
 class DecisionRate:
-    """One rate of one strategy in one place.
+    """How one rate counts the outcomes of a strategy.
 
-    certain_O : how much each outcome counts for sure. human_OY : how much of it counts by y where a human decides.
+    certain_O : how much an outcome counts for sure. human_OY : how much of it counts by y, where a human decides.
     """
 
-    place: Place
-    samples: Samples
-    strategy: int
-    given: Delivery
+    answered: View
+    drawn: View
+    metric: str
     certain_O: F64
     human_OY: F64
-    reads_labels: bool
+    reads_final: bool
+
+    def subject(self) -> Subject:
+        """Return what the rate is about."""
+        view = self.answered
+        formula = DECISION_RATES[self.metric]
+        return Subject(view.name, view.policy_name, view.weighting, view.reading, self.metric, formula)
+
+    def certain(self, times: float = 1.0) -> F64:
+        """Return the certain part of each segment, imputed exposure counted `times`."""
+        exposure_OG = self.answered.exposure_OG + (times - 1.0) * self.answered.imputed_OG
+        return _over(self.certain_O @ exposure_OG, exposure_OG.sum(0))
 
     @property
-    def name(self) -> str:
-        return self.place.question.table.names[self.strategy]
+    def humans_G(self) -> Flags:
+        """Segments in which a human decides anything."""
+        return np.asarray(self.answered.exposure_OG[self.human_OY.any(1)].sum(0) > 0)
 
-    def value(self, times: float = 1.0) -> float:
-        """Return the certain part, imputed exposure counted `times`."""
-        exposure_O = self.place.exposure_O(self.strategy) + (times - 1.0) * self.place.imputed_O(self.strategy)
-        whole = float(exposure_O.sum())
-        return float(exposure_O @ self.certain_O) / whole if whole > 0 else 0.0
+    def block(self, inference: str) -> Block:
+        """Return the rate of every segment for one question."""
+        view, size = self.answered, self.answered.sample.segments
+        everything = np.ones(len(self.certain_O), bool)
+        null = view.null_reasons(everything, owed=False, labels=False, final=self.reads_final)
+        whole = view.exposure_OG.sum(0)
+        null = [r or (None if whole[g] > 0 else "the denominator Σ w is empty") for g, r in enumerate(null)]
+        value, zero = self.certain(), np.zeros(size)
+        notes = view.leaning(everything, self.certain(0.0), self.certain(2.0))
+        known, null = self._known(value, inference, null, [bool(note) for note in notes])
+        block = Block("known_total", value, known, zero, zero, zero, np.ones(size), null)
+        if self.humans_G.any():
+            block = self._with_humans(block, inference)
+        for g, note in enumerate(notes):
+            if note:
+                block.warn(g, note + "; imputed totals are not known totals")
+        return block
 
-    def estimate(self, row: Estimate) -> Estimate:
-        """Return the number with its interval, or the reason why it is null."""
-        whole = float(self.place.exposure_O(self.strategy).sum())
-        reason = self._null_reason() or (None if whole > 0 else "the denominator Σ w is empty in this segment")
-        if reason:
-            return replace(row, null_reason=reason)
-        row = replace(row, support=1.0, warning=self._leaning(whole))
-        if not self.place.exposure_O(self.strategy)[self.human_OY.any(1)].any():
-            return self._known(row, self.value())
-        ratio = self._human_share()
-        if ratio is None:
-            return replace(row, support=None, null_reason="no audit label lies in what the strategy sends to review")
-        judged = ratio_interval(self.samples.answered, ratio, row.inference, self.place.question.confidence)
-        reviewed = float(self.place.exposure_O(self.strategy) @ self.given.review_O) / whole
-        points = (ratio.estimate, judged.interval.low, judged.interval.high)
-        estimate, low, high = (self.value() + reviewed * share for share in points)
-        return replace(
-            row,
-            estimator=f"known_total+hajek/{judged.interval.rule}",
-            estimate=estimate,
-            low=low,
-            high=high,
-            labels=ratio.labels,
-            effective_size=ratio.size,
-            effective_events=ratio.events,
-            warning="; ".join(text for text in (row.warning, *judged.warnings) if text) or None,
+    def residual_m(self, sample: Sample, view: View, value: F64) -> F64:
+        """Return (share counted − value) · w / Σ w of every entry of a sample."""
+        rows, chosen, m = view.question.rows, sample.rows_n, sample.at_m
+        outcome_n = rows.outcome_Sn[view.strategy, chosen]
+        y_n = np.maximum(rows.y_nQ[chosen, -1], 0)
+        counted_n = self.certain_O[outcome_n] + self.human_OY[outcome_n, y_n]
+        whole = view.exposure_OG.sum(0)
+        scale = np.where(whole > 0, whole, 1.0)[sample.segment_m]
+        return np.asarray((counted_n[m] - value[sample.segment_m]) * view.exposure_n()[m] / scale)
+
+    def _known(
+        self, value: F64, inference: str, null: list[str | None], leans: list[bool]
+    ) -> tuple[Intervals, list[str | None]]:
+        """Return the intervals of segments where nothing is estimated: none for history, advertisers for future."""
+        if inference == HISTORY:
+            return Intervals(value, value, np.full(value.shape, "exact")), null
+        sample = self.drawn.sample
+        variance, df = future_spread(sample, self.residual_m(sample, self.drawn, value), reads_labels=False)
+        found = logit_intervals(value, np.nan_to_num(variance), df, self.answered.question.confidence)
+        unknown = np.isnan(variance) & (value > 0) & (value < 1) & ~self.humans_G
+        return found, [reason or (_NO_ROWS if unknown[g] and not leans[g] else None) for g, reason in enumerate(null)]
+
+    def _with_humans(self, block: Block, inference: str) -> Block:
+        """Add what humans decide, where they decide anything."""
+        ratio, view = self._human_share(), self.answered
+        judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
+        reviewed = _over(view.given.review_O @ view.exposure_OG, view.exposure_OG.sum(0))
+        humans, certain, known = self.humans_G, block.estimate, block.intervals
+        assert known is not None
+        block.estimate = np.where(humans, certain + reviewed * np.nan_to_num(ratio.estimate), certain)
+        block.intervals = Intervals(
+            np.where(humans, certain + reviewed * judged.intervals.low, known.low),
+            np.where(humans, certain + reviewed * judged.intervals.high, known.high),
+            np.where(humans, judged.intervals.rule, known.rule),
         )
+        block.estimator = "known_total+hajek"
+        block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
+        block.events = np.where(humans, ratio.events, 0)
+        for g in np.flatnonzero(humans):
+            if ratio.empty[g]:
+                block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
+            for text in judged.warnings[g]:
+                block.warn(int(g), text)
+        return block
 
-    def residual_n(self, sample: Sample, value: float) -> F64:
-        """Return (share counted − value) · w / Σ w of every row of a sample."""
-        rows, whole = self.place.question.rows, float(self.place.exposure_O(self.strategy).sum())
-        outcome_n = rows.outcome_Sn[self.strategy, sample.rows_n]
-        y_n = np.maximum(rows.y_nQ[sample.rows_n, -1], 0)
-        counted = self.certain_O[outcome_n] + self.human_OY[outcome_n, y_n]
-        return np.asarray((counted - value) * self.place.exposure_n(sample) / whole)
-
-    def _known(self, row: Estimate, value: float) -> Estimate:
-        row = replace(row, estimator="known_total", estimate=value)
-        if row.warning:
-            return row  # an imputed total is no known total: no interval, its sensitivity is in the warning
-        if row.inference == HISTORY or not 0.0 < value < 1.0:
-            return replace(row, low=value, high=value)
-        sample, at = self.samples.drawn, self.place.at(self.samples.drawn)
-        spread = future_spread(sample, self.residual_n(sample, value)[at], at, reads_labels=False)
-        if spread is None:
-            return replace(row, support=None, estimate=None, null_reason=_NO_ROWS)
-        interval = logit_interval(value, *spread, row.confidence)
-        return replace(row, low=interval.low, high=interval.high, estimator="known_total/logit", labels=len(at))
-
-    def _human_share(self) -> Ratio | None:
+    def _human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
-        sample, rows = self.samples.answered, self.place.question.rows
-        outcome_n = rows.outcome_Sn[self.strategy, sample.rows_n]
-        w_n, y_n = self.place.exposure_n(sample), np.maximum(rows.y_nQ[sample.rows_n, -1], 0)
-        counted_n, decided_n = self.human_OY[outcome_n, y_n], self.given.review_O[outcome_n]
-        return hajek(sample, w_n * counted_n, w_n * decided_n, self.place.at(sample))
-
-    def _null_reason(self) -> str | None:
-        place = self.place
-        if place.weighting in place.question.unmapped:
-            return place.question.unmapped[place.weighting]
-        reason = self.given.null_reason or self.given.unknown_final(place.count_O(self.strategy))
-        if self.reads_labels and reason:
-            return reason
-        missing = place.missing(self.strategy)
-        if missing:
-            return f"{missing} creatives lack {place.weighting} (history did not deliver them); exposure.refused can name a model"
-        return None
-
-    def _leaning(self, whole: float) -> str | None:
-        part = float(self.place.imputed_O(self.strategy).sum())
-        if not part > 0:
-            return None
-        return (
-            f"leans on exposure.refused = {self.place.question.refused} for {part / whole:.0%} of its exposure: "
-            f"{self.value(0.0):.4g} with none of it, {self.value(2.0):.4g} with twice; imputed totals are not known totals"
-        )
+        view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
+        outcome_n = rows.outcome_Sn[view.strategy, chosen]
+        w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
+        return hajek(view.sample, w_n * self.human_OY[outcome_n, y_n], w_n * view.given.review_O[outcome_n])
 
 
-def decision_rate(place: Place, samples: Samples, strategy: int, metric: str, reading: str) -> DecisionRate:
+def decision_rate(answered: View, drawn: View, metric: str) -> DecisionRate:
     """Return how one rate counts the outcomes of a strategy."""
-    table, policy = place.question.table, place.question.readable_policies[-1]
-    given = delivery(
-        table.strategies[strategy], table.rules[strategy], policy, reading, counted=place.weighting == "creatives"
-    )
+    given = answered.given
     none_OY = np.zeros((len(given.review_O), 2))
     if metric in ("review_rate", "automation_rate"):
         certain_O = given.review_O if metric == "review_rate" else 1.0 - given.review_O
-        return DecisionRate(place, samples, strategy, given, certain_O, none_OY, False)
-    if reading != AFTER_REVIEW:
+        return DecisionRate(answered, drawn, metric, certain_O, none_OY, False)
+    if answered.reading != AFTER_REVIEW:
         certain_O = given.reject_O if metric == "reject_rate" else given.limit_O
-        return DecisionRate(place, samples, strategy, given, certain_O, none_OY, False)
+        return DecisionRate(answered, drawn, metric, certain_O, none_OY, False)
     final_OY = given.final_reject_OY if metric == "reject_rate" else given.final_limit_OY
     depends_O = final_OY[:, 0] != final_OY[:, 1]  # on y: a human has yet to decide
-    human_OY = final_OY * depends_O[:, None]
-    return DecisionRate(place, samples, strategy, given, np.where(depends_O, 0.0, final_OY[:, 0]), human_OY, True)
+    certain_O = np.where(depends_O, 0.0, final_OY[:, 0])
+    return DecisionRate(answered, drawn, metric, certain_O, final_OY * depends_O[:, None], True)
 
 
-def minus(mine: DecisionRate, theirs: DecisionRate, row: Estimate) -> Estimate:
-    """Return candidate − baseline of one rate; exact where both are known, else linearised jointly."""
-    a, b = mine.estimate(row), theirs.estimate(row)
-    if a.estimate is None or b.estimate is None:
-        return replace(row, null_reason=a.null_reason or b.null_reason)
+def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
+    """Return candidate − baseline of one rate: exact where both are known, else linearised jointly."""
+    a, b = mine.block(inference), theirs.block(inference)
     value = a.estimate - b.estimate
-    warning = "; ".join(dict.fromkeys(x for x in (a.warning, b.warning) if x)) or None
-    row = replace(row, estimate=value, support=1.0, warning=warning, estimator="known_total")
-    if a.low is None or b.low is None:
-        return row
-    humans = "hajek" in f"{a.estimator} {b.estimator}"
-    if row.inference == HISTORY and not humans:
-        return replace(row, low=value, high=value)
-    sample = mine.samples.answered if humans else mine.samples.drawn
-    at = mine.place.at(sample)
-    residual_n = (mine.residual_n(sample, a.estimate) - theirs.residual_n(sample, b.estimate))[at]
-    if row.inference == HISTORY:
-        spread = (sample.history_variance(residual_n, at), max(1.0, len(at) - 1.0)) if len(at) > 1 else None
-    else:
-        spread = future_spread(sample, residual_n, at, reads_labels=humans)
-    if spread is None:
-        return replace(row, estimate=None, support=None, null_reason=_NO_ROWS)
-    interval = symmetric(value, *spread, row.confidence)
-    return replace(row, low=interval.low, high=interval.high, estimator=f"known_total/{interval.rule}", labels=len(at))
+    null = [x or y for x, y in zip(a.null, b.null, strict=True)]
+    humans = mine.humans_G | theirs.humans_G
+    confidence = mine.answered.question.confidence
+    exact = Intervals(value, value, np.full(value.shape, "exact"))
+    sides = [(mine.answered.sample, mine.answered, theirs.answered, humans)]
+    if inference != HISTORY:
+        sides.append((mine.drawn.sample, mine.drawn, theirs.drawn, ~humans))
+    for sample, view, other, where in sides:
+        residual_m = mine.residual_m(sample, view, a.estimate) - theirs.residual_m(sample, other, b.estimate)
+        if inference == HISTORY:
+            variance, df = sample.history_variance(residual_m), np.full(value.shape, max(1.0, len(sample.rows_n) - 1.0))
+        else:
+            variance, df = future_spread(sample, residual_m, reads_labels=view is mine.answered)
+        found = symmetric(value, np.nan_to_num(variance), df, confidence)
+        exact = Intervals(
+            np.where(where, found.low, exact.low),
+            np.where(where, found.high, exact.high),
+            np.where(where, found.rule, exact.rule),
+        )
+        for g in np.flatnonzero(where & np.isnan(variance)):
+            null[g] = null[g] or _NO_ROWS
+    block = Block("known_total", value, exact, a.labels, a.size, a.events, np.ones(len(value)), null)
+    for g, (texts, others) in enumerate(zip(a.warnings, b.warnings, strict=False)):
+        for text in dict.fromkeys([*texts, *others]):
+            block.warn(g, text)
+    return block
 
 
-def future_spread(sample: Sample, residual_n: F64, at: I64, *, reads_labels: bool) -> tuple[float, float] | None:
-    """Return (variance between advertisers, degrees of freedom) of a sum of residuals over the rows `at`."""
-    spread = cluster_spread(sample.cluster_totals(residual_n, at))
-    if len(at) < 2 or np.isnan(spread.variance):
-        return None
-    df = max(1.0, spread.effective - 1.0)
+def future_spread(sample: Sample, residual_m: F64, *, reads_labels: bool) -> tuple[F64, F64]:
+    """Return (variance between advertisers, degrees of freedom) of sums of residuals; NaN where it cannot be known."""
+    spread = cluster_spread(sample, sample.cluster_totals(residual_m))
+    df = np.maximum(1.0, spread.effective - 1.0)
     if reads_labels:
         return spread.variance, df
-    independent = float(sample.weight_n[at] @ residual_n**2)
-    return max(spread.variance - sample.history_variance(residual_n, at), independent), df
+    independent = sample.sums(sample.weight_m * residual_m**2)
+    return np.maximum(spread.variance - sample.history_variance(residual_m), independent), df
+
+
+def _over(top: F64, whole: F64) -> F64:
+    return np.where(whole > 0, top / np.where(whole > 0, whole, 1.0), 0.0)

@@ -36,6 +36,15 @@ class Delivery:
     unknown_O: Flags
     null_reason: str | None = None
 
+    @property
+    def touches_O(self) -> Flags:
+        """Outcomes that refuse, withhold or review anything."""
+        return self.refuse_OY.any(1) | self.hold_OY.any(1) | (self.review_O > 0)
+
+    def shares(self) -> tuple[F64, F64, F64]:
+        """Return A, H and R."""
+        return self.accept_OY, self.hold_OY, self.refuse_OY
+
     def unknown_final(self, count_O: F64) -> str | None:
         """Return the reason why the reading is null where some creative's final decision is unknown."""
         unknown = int(count_O[self.unknown_O].sum())

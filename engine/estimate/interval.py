@@ -1,4 +1,4 @@
-"""Intervals for a share in [0, 1] and for the difference of two.
+"""Intervals for shares in [0, 1] and for differences of two, many at once (arrays of one shape).
 
 With enough events: on the logit scale, t quantile. With few or none: the exact binomial (Clopper–Pearson) bound at the
 effective sample size (Korn and Graubard 1998, Survey Methodology 24, 193–201).
@@ -8,88 +8,99 @@ effective sample size (Korn and Graubard 1998, Survey Methodology 24, 193–201)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, inf, isfinite, log, sqrt
 
-from scipy.special import betaincinv, stdtrit
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv, expit, logit, stdtrit
+
+from engine.records import F64
 
 ENOUGH_EVENTS = 30.0
 _MANY = 1e7  # degrees of freedom past which t is normal
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Bounds and the name of the rule that made them."""
+class Intervals:
+    """Bounds, and the name of the rule that made each."""
 
-    low: float
-    high: float
-    rule: str
+    low: F64
+    high: F64
+    rule: NDArray[np.str_]
 
 
-def t_quantile(confidence: float, df: float) -> float:
+def t_quantile(confidence: float, df: ArrayLike) -> F64:
     """Return the two-sided quantile of Student's t."""
-    return float(stdtrit(min(max(df, 1.0), _MANY), (1 + confidence) / 2))
+    return np.asarray(stdtrit(np.clip(df, 1.0, _MANY), (1 + confidence) / 2))
 
 
-def share_interval(share: float, variance: float, events: float, size: float, df: float, confidence: float) -> Interval:
-    """Return an interval for a share.
+def share_intervals(share: F64, variance: F64, events: F64, size: F64, df: F64, confidence: float) -> Intervals:
+    """Return intervals for shares.
 
     Parameters
     ----------
     events : effective events, the smaller of numerator and complement. size : effective size of the denominator (Kish).
     df : degrees of freedom of the variance.
     """
-    if 0.0 < share < 1.0 and events >= ENOUGH_EVENTS:
-        return logit_interval(share, variance, df, confidence)
-    return korn_graubard(share, variance, size, df, confidence)
+    inside = (share > 0.0) & (share < 1.0)
+    plenty = inside & (events >= ENOUGH_EVENTS)
+    exact = korn_graubard(share, variance, size, df, confidence)
+    smooth = logit_intervals(share, variance, df, confidence)
+    return Intervals(
+        np.where(plenty, smooth.low, exact.low),
+        np.where(plenty, smooth.high, exact.high),
+        np.where(plenty, "logit", "korn_graubard"),
+    )
 
 
-def logit_interval(share: float, variance: float, df: float, confidence: float) -> Interval:
-    """Return the interval that is symmetric for log(share / (1 − share))."""
-    half = t_quantile(confidence, df) * sqrt(variance) / (share * (1 - share))
-    middle = log(share / (1 - share))
-    return Interval(_expit(middle - half), _expit(middle + half), "logit")
+def logit_intervals(share: F64, variance: F64, df: F64, confidence: float) -> Intervals:
+    """Return the intervals that are symmetric for log(share / (1 − share)); a share of 0 or 1 keeps no width."""
+    inside = (share > 0.0) & (share < 1.0)
+    safe = np.where(inside, share, 0.5)
+    half = t_quantile(confidence, df) * np.sqrt(variance) / (safe * (1 - safe))
+    low, high = expit(logit(safe) - half), expit(logit(safe) + half)
+    return Intervals(np.where(inside, low, share), np.where(inside, high, share), np.full(share.shape, "logit"))
 
 
-def korn_graubard(share: float, variance: float, size: float, df: float, confidence: float) -> Interval:
+def korn_graubard(share: F64, variance: F64, size: F64, df: F64, confidence: float) -> Intervals:
     """Return exact binomial bounds at the effective sample size share·(1 − share)/variance, at most `size`.
 
     The effective size shrinks by the squared ratio of t quantiles, so that a variance from few units widens the bounds.
     """
-    n = size
-    if 0.0 < share < 1.0 and variance > 0.0:
-        n = min(n, share * (1 - share) / variance)
-    n *= (t_quantile(confidence, max(size - 1, 1.0)) / t_quantile(confidence, df)) ** 2
-    n = max(n, 1e-9)
-    low, high = exact_bounds(share * n, n, confidence)
-    return Interval(min(low, share), max(high, share), "korn_graubard")
+    informative = (share > 0.0) & (share < 1.0) & (variance > 0.0)
+    n = np.where(informative, np.minimum(size, share * (1 - share) / np.where(informative, variance, 1.0)), size)
+    n = n * (t_quantile(confidence, np.maximum(size - 1, 1.0)) / t_quantile(confidence, df)) ** 2
+    low, high = exact_bounds(share * np.maximum(n, 1e-9), np.maximum(n, 1e-9), confidence)
+    return Intervals(np.minimum(low, share), np.maximum(high, share), np.full(share.shape, "korn_graubard"))
 
 
-def exact_bounds(events: float, size: float, confidence: float) -> tuple[float, float]:
+def exact_bounds(events: F64, size: F64, confidence: float) -> tuple[F64, F64]:
     """Return Clopper–Pearson bounds; events and size need not be whole."""
     tail = (1 - confidence) / 2
-    low = 0.0 if events <= 0 else float(betaincinv(events, size - events + 1, tail))
-    high = 1.0 if events >= size else float(betaincinv(events + 1, size - events, 1 - tail))
-    return low, high
+    none, every = events <= 0, events >= size
+    low = betaincinv(np.where(none, 1.0, events), np.where(none, 1.0, size - events + 1), tail)
+    high = betaincinv(np.where(every, 1.0, events + 1), np.where(every, 1.0, size - events), 1 - tail)
+    return np.where(none, 0.0, low), np.where(every, 1.0, high)
 
 
-def symmetric(estimate: float, variance: float, df: float, confidence: float) -> Interval:
+def symmetric(estimate: F64, variance: F64, df: F64, confidence: float) -> Intervals:
     """Return estimate ± t · standard error."""
-    half = t_quantile(confidence, df) * sqrt(variance)
-    return Interval(estimate - half, estimate + half, "t")
+    half = t_quantile(confidence, df) * np.sqrt(variance)
+    return Intervals(estimate - half, estimate + half, np.full(estimate.shape, "t"))
 
 
-def positive_interval(estimate: float, variance: float, df: float, confidence: float) -> Interval:
-    """Return the interval that is symmetric for the logarithm of a positive total."""
-    if estimate <= 0.0 or not isfinite(estimate):
-        return Interval(estimate, estimate, "log") if variance == 0.0 else Interval(-inf, inf, "log")
-    factor = exp(t_quantile(confidence, df) * sqrt(variance) / estimate)
-    return Interval(estimate / factor, estimate * factor, "log")
+def positive_intervals(estimate: F64, variance: F64, df: F64, confidence: float) -> Intervals:
+    """Return the intervals that are symmetric for the logarithm of positive totals; others are symmetric themselves."""
+    positive = estimate > 0.0
+    safe = np.where(positive, estimate, 1.0)
+    factor = np.exp(np.minimum(t_quantile(confidence, df) * np.sqrt(variance) / safe, 700.0))
+    plain = symmetric(estimate, variance, df, confidence)
+    return Intervals(
+        np.where(positive, safe / factor, plain.low),
+        np.where(positive, safe * factor, plain.high),
+        np.where(positive, "log", "t"),
+    )
 
 
-def swap_interval(gained: Interval, lost: Interval) -> Interval:
-    """Combine bounds of the two swap directions (each at half the error) into bounds of their difference."""
-    return Interval(gained.low - lost.high, gained.high - lost.low, "exact_swap")
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
+def kish(total: F64, squares: F64) -> F64:
+    """Return the effective number (Σu)² / Σu² of weighted things, 0 where there are none."""
+    return np.where(squares > 0, total**2 / np.where(squares > 0, squares, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""The Hájek ratio, its linearised residual, and the interval that each question deserves.
+"""The Hájek ratio, its linearised residual, and the interval that each question deserves; all segments at once.
 
 Point: Hájek (1971), Σ w̃ a / Σ w̃ b with design weights w̃ = 1/π. Variance: Taylor linearisation, residual
 (a − R b) / Σ w̃ b (Särndal, Swensson, Wretman 1992, section 5.6).
@@ -7,194 +7,144 @@ Point: Hájek (1971), Σ w̃ a / Σ w̃ b with design weights w̃ = 1/π. Varian
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
 
-from engine.estimate.interval import (
-    ENOUGH_EVENTS,
-    Interval,
-    korn_graubard,
-    share_interval,
-    swap_interval,
-    symmetric,
-    t_quantile,
-)
+from engine.estimate.interval import Intervals, kish, share_intervals
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
-from engine.records import F64, I64
+from engine.records import F64
 
 FEW_CLUSTERS = 10.0
 LARGE_CLUSTER = 0.25
+ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio over the rows `at` of a sample. residual_n: its linearised residual, one per row of `at`."""
+    """Σ w̃ a / Σ w̃ b of each segment (G); a, b and the residual stand per entry (m) of the sample.
 
-    estimate: float
-    numerator_n: F64
-    denominator_n: F64
-    denominator: float
-    residual_n: F64
-    at: I64
-    labels: int
-    size: float
-    events: float
+    estimate is NaN where the denominator is empty. size, events : effective size and effective events.
+    """
+
+    estimate: F64
+    denominator: F64
+    a_m: F64
+    b_m: F64
+    residual_m: F64
+    labels: F64
+    size: F64
+    events: F64
+
+    @property
+    def empty(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        return ~(self.denominator > 0.0)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An interval with what a reader must be told about it."""
+    """Intervals with what a reader must be told about each."""
 
-    interval: Interval
-    warnings: tuple[str, ...]
-
-
-def hajek(sample: Sample, numerator_n: F64, denominator_n: F64, at: I64) -> Ratio | None:
-    """Return the ratio over rows `at`, or None where the denominator is empty."""
-    a, b = numerator_n[at], denominator_n[at]
-    weight = sample.weight_n[at]
-    total = float(weight @ b)
-    if not total > 0.0:
-        return None
-    ratio = float(weight @ a) / total
-    events = min(kish(weight * a), kish(weight * (b - a)))
-    return Ratio(ratio, a, b, total, (a - ratio * b) / total, at, int((b > 0).sum()), kish(weight * b), events)
+    intervals: Intervals
+    warnings: list[list[str]]
 
 
-def kish(u: F64) -> float:
-    """Return the effective number (Σu)² / Σu² of weighted things, 0 where there are none."""
-    squares = float(u @ u)
-    return float(u.sum()) ** 2 / squares if squares > 0 else 0.0
+def hajek(sample: Sample, a_n: F64, b_n: F64) -> Ratio:
+    """Return the ratio of each segment."""
+    return _ratio(sample, a_n[sample.at_m], b_n[sample.at_m])
 
 
-def ratio_interval(sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
-    """Return the interval of a ratio for one question."""
+def hajek_points(sample: Sample, a_n: F64, b_n: F64) -> F64:
+    """Return the points alone, NaN where the denominator is empty."""
+    a = sample.sums(sample.weight_m * a_n[sample.at_m])
+    b = sample.sums(sample.weight_m * b_n[sample.at_m])
+    return np.where(b > 0, a / np.where(b > 0, b, 1.0), np.nan)
+
+
+def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
+    """Return the intervals of a ratio for one question."""
     if inference == HISTORY:
-        if sample.is_census(ratio.at):
-            return Judged(Interval(ratio.estimate, ratio.estimate, "census"), ())
-        variance = sample.history_variance(ratio.residual_n, ratio.at)
-        df = max(1.0, ratio.labels - 1.0)
-        return Judged(share_interval(ratio.estimate, variance, ratio.events, ratio.size, df, confidence), ())
-    total_A = sample.cluster_totals(ratio.residual_n, ratio.at)
-    size_A = sample.cluster_totals(ratio.denominator_n, ratio.at)
-    spread = cluster_spread(total_A)
-    df = max(1.0, spread.effective - 1.0)
-    if isnan(spread.variance):
-        return Judged(Interval(0.0, 1.0, "unbounded"), ("one advertiser only: nothing to compare it with",))
-    inside = 0.0 < ratio.estimate < 1.0
-    df = df if inside else max(1.0, kish(size_A) - 1.0)
-    interval = share_interval(ratio.estimate, spread.variance, ratio.events, kish(size_A), df, confidence)
-    return Judged(
-        interval, _cluster_warnings(sample, ratio, spread.effective, spread.largest, confidence) if inside else ()
+        variance, df = sample.history_variance(ratio.residual_m), np.maximum(1.0, ratio.labels - 1.0)
+        found = share_intervals(_safe(ratio.estimate), variance, ratio.events, ratio.size, df, confidence)
+        return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
+    spread = cluster_spread(sample, sample.cluster_totals(ratio.residual_m))
+    size_T = sample.cluster_totals(ratio.b_m)
+    size = kish(_by_segment(sample, size_T), _by_segment(sample, size_T**2))
+    inside = (ratio.estimate > 0) & (ratio.estimate < 1)
+    df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
+    lonely = np.isnan(spread.variance)
+    found = share_intervals(_safe(ratio.estimate), np.nan_to_num(spread.variance), ratio.events, size, df, confidence)
+    found = Intervals(
+        np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), np.where(lonely, "unbounded", found.rule)
+    )
+    warnings = cluster_warnings(spread.effective, spread.largest, inside, lonely)
+    large = inside & ~lonely & (spread.largest > LARGE_CLUSTER)
+    if large.any():
+        rest = _without(sample, ratio, spread.who, confidence)
+        for g in np.flatnonzero(large):
+            warnings[g].append(f"without it {rest[0][g]:.4g} [{rest[1].low[g]:.4g}, {rest[1].high[g]:.4g}]")
+    return Judged(found, warnings)
+
+
+def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
+    """Return the intervals with no width where the audit drew everybody: history holds nothing more."""
+    if not sample.census_G.any():
+        return found
+    whole = sample.census_G
+    return Intervals(
+        np.where(whole, estimate, found.low), np.where(whole, estimate, found.high), np.where(whole, "census", found.rule)
     )
 
 
-def _cluster_warnings(
-    sample: Sample, ratio: Ratio, effective: float, largest: float, confidence: float
-) -> tuple[str, ...]:
-    warnings = []
-    if effective < FEW_CLUSTERS:
-        warnings.append(f"only {effective:.1f} effective advertisers carry the variance")
-    if largest > LARGE_CLUSTER:
-        warnings.append(
-            f"one advertiser carries {largest:.0%} of the variance; {_without_largest(sample, ratio, confidence)}"
-        )
-    return tuple(warnings)
+def cluster_warnings(
+    effective: F64, largest: F64, inside: np.ndarray[tuple[int], np.dtype[np.bool_]], lonely: np.ndarray
+) -> list[list[str]]:
+    """Return what `future` must say about too few or too large advertisers."""
+    out: list[list[str]] = [[] for _ in effective]
+    for g in np.flatnonzero(lonely):
+        out[g].append(ONE_ADVERTISER)
+    for g in np.flatnonzero(inside & ~lonely & (effective < FEW_CLUSTERS)):
+        out[g].append(f"only {effective[g]:.1f} effective advertisers carry the variance")
+    for g in np.flatnonzero(inside & ~lonely & (largest > LARGE_CLUSTER)):
+        out[g].append(f"one advertiser carries {largest[g]:.0%} of the variance")
+    return out
 
 
-def _without_largest(sample: Sample, ratio: Ratio, confidence: float) -> str:
-    """Return the interval without the advertiser that carries most of the variance, in words."""
-    total_A = sample.cluster_totals(ratio.residual_n, ratio.at)
-    who = np.unique(sample.advertiser_n[ratio.at])[int(np.argmax(total_A**2))]
-    keep = sample.advertiser_n[ratio.at] != who
-    weight, a, b = sample.weight_n[ratio.at[keep]], ratio.numerator_n[keep], ratio.denominator_n[keep]
-    total = float(weight @ b)
-    if total <= 0:
-        return "without it nothing is left"
-    share = float(weight @ a) / total
-    spread = cluster_spread(sample.cluster_totals((a - share * b) / total, ratio.at[keep]))
-    events = min(kish(weight * a), kish(weight * (b - a)))
-    rest = share_interval(
-        share, np.nan_to_num(spread.variance), events, kish(weight * b), max(1.0, spread.effective - 1), confidence
+def _ratio(sample: Sample, a_m: F64, b_m: F64) -> Ratio:
+    u, v = sample.weight_m * a_m, sample.weight_m * b_m
+    top, whole = sample.sums(u), sample.sums(v)
+    safe = np.where(whole > 0, whole, 1.0)
+    estimate = np.where(whole > 0, top / safe, np.nan)
+    complement = v - u
+    events = np.minimum(
+        kish(top, sample.sums(u * u)), kish(sample.sums(complement), sample.sums(complement * complement))
     )
-    return f"without it {share:.4g} [{rest.low:.4g}, {rest.high:.4g}]"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """candidate − baseline over the same rows, linearised jointly. events: effective events in the swap set."""
-
-    estimate: float
-    residual_n: F64
-    at: I64
-    labels: int
-    size: float
-    events: float
-    gained_n: F64
-    lost_n: F64
-    rest_n: F64
-
-
-def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
-    """Return the paired difference of two ratios over the same rows."""
-    at, weight = baseline.at, sample.weight_n[baseline.at]
-    moved = candidate.numerator_n - baseline.numerator_n
-    gained, lost = np.maximum(moved, 0.0), np.maximum(-moved, 0.0)
-    residual = candidate.residual_n - baseline.residual_n
-    swapped = (moved / candidate.denominator) - float(
-        weight @ moved
-    ) / candidate.denominator**2 * candidate.denominator_n
-    return Difference(
-        estimate=candidate.estimate - baseline.estimate,
-        residual_n=residual,
-        at=at,
-        labels=candidate.labels,
-        size=min(baseline.size, candidate.size),
-        events=kish(weight * np.abs(moved)),
-        gained_n=gained,
-        lost_n=lost,
-        rest_n=residual - swapped,  # what the change of the denominator adds; 0 where both are the same
+    g = sample.segment_m
+    return Ratio(
+        estimate=estimate,
+        denominator=whole,
+        a_m=a_m,
+        b_m=b_m,
+        residual_m=(a_m - np.nan_to_num(estimate)[g] * b_m) / safe[g],
+        labels=sample.sums((b_m > 0).astype(np.float64)),
+        size=kish(whole, sample.sums(v * v)),
+        events=events,
     )
 
 
-def difference_interval(
-    sample: Sample, pair: Difference, candidate: Ratio, inference: str, confidence: float
-) -> Judged:
-    """Return the interval of a difference: t where the swap set has enough events, else exact bounds of both directions."""
-    if inference == HISTORY and sample.is_census(pair.at):
-        return Judged(Interval(pair.estimate, pair.estimate, "census"), ())
-    variance, df, warnings = _variance(sample, pair.residual_n, pair, inference)
-    if pair.events >= ENOUGH_EVENTS and not isnan(variance):
-        found = symmetric(pair.estimate, variance, df, confidence)
-        return Judged(Interval(max(found.low, -1.0), min(found.high, 1.0), found.rule), warnings)
-    narrow = (1 + confidence) / 2
-    bounds = []
-    for part_n in (pair.gained_n, pair.lost_n):
-        share = min(1.0, float(sample.weight_n[pair.at] @ part_n) / candidate.denominator)
-        residual_n = (part_n - share * candidate.denominator_n) / candidate.denominator
-        part_variance, part_df, _ = _variance(sample, residual_n, pair, inference)
-        if isnan(part_variance):
-            return Judged(Interval(-1.0, 1.0, "unbounded"), ("one advertiser only: nothing to compare it with",))
-        bounds.append(korn_graubard(share, part_variance, pair.size, part_df, narrow))
-    swap = swap_interval(*bounds)
-    shift = pair.estimate - (float(sample.weight_n[pair.at] @ (pair.gained_n - pair.lost_n)) / candidate.denominator)
-    rest_variance, rest_df, _ = _variance(sample, pair.rest_n, pair, inference)
-    margin = t_quantile(confidence, rest_df) * float(np.sqrt(rest_variance))
-    return Judged(
-        Interval(max(-1.0, swap.low + shift - margin), min(1.0, swap.high + shift + margin), swap.rule), warnings
-    )
+def _without(sample: Sample, ratio: Ratio, who_G: np.ndarray, confidence: float) -> tuple[F64, Intervals]:
+    """Return points and intervals of each segment without the advertiser that carries most of its variance."""
+    kept_m = sample.cluster_m != who_G[sample.segment_m]
+    rest = _ratio(sample, ratio.a_m * kept_m, ratio.b_m * kept_m)
+    spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
+    df = np.maximum(1.0, spread.effective - 1.0)
+    variance = np.nan_to_num(spread.variance)
+    return rest.estimate, share_intervals(_safe(rest.estimate), variance, rest.events, rest.size, df, confidence)
 
 
-def _variance(
-    sample: Sample, residual_n: F64, pair: Difference, inference: str
-) -> tuple[float, float, tuple[str, ...]]:
-    if inference == HISTORY:
-        return sample.history_variance(residual_n, pair.at), max(1.0, pair.labels - 1.0), ()
-    spread = cluster_spread(sample.cluster_totals(residual_n, pair.at))
-    warnings = []
-    if spread.effective < FEW_CLUSTERS:
-        warnings.append(f"only {spread.effective:.1f} effective advertisers carry the variance")
-    if spread.largest > LARGE_CLUSTER:
-        warnings.append(f"one advertiser carries {spread.largest:.0%} of the variance")
-    return spread.variance, max(1.0, spread.effective - 1.0), tuple(warnings)
+def _safe(estimate: F64) -> F64:
+    """Return shares clipped into [0, 1] against rounding; an empty ratio stands as 0 and is never shown."""
+    return np.clip(np.nan_to_num(estimate), 0.0, 1.0)
+
+
+def _by_segment(sample: Sample, value_T: F64) -> F64:
+    return np.bincount(sample.cluster_segment_T, value_T, sample.segments)

@@ -1,4 +1,4 @@
-"""The probability sample behind an estimate, and the two variances of a total over it.
+"""The probability sample behind an estimate, its segments, and the two variances of a total over it.
 
 `history`: the audit alone is random. Simple random sampling within strata with finite-population correction
 (Särndal, Swensson, Wretman 1992, eq. 3.7.4), Poisson sampling (eq. 3.5.3). Answers are taken as a simple random part of
@@ -6,6 +6,8 @@ what was drawn within a stratum (labels missing at random within a stratum), so 
 
 `future`: advertisers are primary units drawn with replacement from creatives like these (ibid., eq. 4.6.2, the
 ultimate-cluster variance), without finite-population correction.
+
+Everything is computed for all G segments at once: the rows stand once per attribute (m entries), each with its segment.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.records import F64, I32, I64, Design, Flags, LabelledRows
+from engine.records import F64, I32, I64, Flags, LabelledRows, Segments
 
 HISTORY, FUTURE = "history", "future"
 INFERENCES = (HISTORY, FUTURE)
@@ -22,86 +24,120 @@ INFERENCES = (HISTORY, FUTURE)
 
 @dataclass(frozen=True)
 class Sample:
-    """n rows with their design weight; what the variances of Σ weight · value need.
+    """n rows with design weights, spread over segments.
 
-    take_H : rows per stratum that the weights stand for. lonely : some stratum has one row that stands for more.
+    rows_n : positions in LabelledRows. weight_n : 1/π, corrected for the unanswered.
+    at_m, segment_m : for every segment the sample rows in it. key_m : segment × stratum. cluster_m : (segment, advertiser).
+    cluster_segment_T : segment of each of the T pairs. take_H : rows per stratum that the weights stand for.
+    census_G : every row of the segment stands for itself alone.
     """
 
     rows_n: I64
     weight_n: F64
-    stratum_n: I32
-    advertiser_n: I64
+    weight_m: F64
+    at_m: I64
+    segment_m: I64
+    key_m: I64
+    cluster_m: I64
+    cluster_segment_T: I64
+    census_G: Flags
     srs_H: Flags
     population_H: I64
     take_H: I64
 
-    def history_variance(self, value_n: F64, at: I64) -> float:
-        """Return the variance of Σ weight · value over the rows `at`, all other rows being 0."""
-        u = self.weight_n[at] * value_n
-        h = self.stratum_n[at]
-        size = len(self.take_H)
-        first, second = np.bincount(h, u, size), np.bincount(h, u * u, size)
+    @property
+    def segments(self) -> int:
+        return len(self.census_G)
+
+    def sums(self, value_m: F64) -> F64:
+        """Return Σ value of each segment, shape (G,)."""
+        return np.bincount(self.segment_m, value_m, self.segments)
+
+    def history_variance(self, residual_m: F64) -> F64:
+        """Return the audit variance of Σ weight · residual of each segment, residuals outside it being 0; shape (G,)."""
+        u = self.weight_m * residual_m
+        shape = (self.segments, len(self.take_H))
+        first = np.bincount(self.key_m, u, shape[0] * shape[1]).reshape(shape)
+        second = np.bincount(self.key_m, u * u, shape[0] * shape[1]).reshape(shape)
         take = np.maximum(self.take_H, 1)
         spread = np.where(take > 1, take / np.maximum(take - 1, 1) * (second - first**2 / take), second)
         variance = (1 - self.take_H / np.maximum(self.population_H, 1)) * spread
         if not self.srs_H.all():
-            poisson = np.bincount(h, u * u * (1 - 1 / self.weight_n[at]), size)
-            variance = np.where(self.srs_H, variance, poisson)
-        return max(0.0, float(variance.sum()))
+            poisson = np.bincount(self.key_m, u * u * (1 - 1 / self.weight_m), shape[0] * shape[1])
+            variance = np.where(self.srs_H, variance, poisson.reshape(shape))
+        return np.maximum(variance.sum(1), 0.0)
 
-    def is_census(self, at: I64) -> bool:
-        """Return whether each of the rows `at` stands for itself alone."""
-        return bool((self.weight_n[at] <= 1.0).all())
-
-    def cluster_totals(self, value_n: F64, at: I64) -> F64:
-        """Return Σ weight · value of each advertiser among the rows `at`."""
-        code = self.advertiser_n[at]
-        present = np.bincount(code) > 0
-        return np.asarray(np.bincount(code, self.weight_n[at] * value_n)[present])
+    def cluster_totals(self, value_m: F64) -> F64:
+        """Return Σ weight · value of each (segment, advertiser), shape (T,)."""
+        return np.bincount(self.cluster_m, self.weight_m * value_m, len(self.cluster_segment_T))
 
 
 @dataclass(frozen=True)
 class ClusterSpread:
-    """Variance between advertisers. effective: (Σv)²/Σv² of their shares v. largest: the biggest share of the variance."""
+    """Between-advertiser variance of each segment, shape (G,).
 
-    variance: float
-    clusters: int
-    effective: float
-    largest: float
+    effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the whole; who_G : its pair.
+    """
 
-
-def cluster_spread(total_A: F64) -> ClusterSpread:
-    """Return the with-replacement variance of a sum of advertiser totals whose expected value is 0 (residuals)."""
-    count = len(total_A)
-    v = total_A**2
-    whole = float(v.sum())
-    if count < 2 or whole == 0.0:
-        return ClusterSpread(0.0 if count > 1 else float("nan"), count, float(count), 1.0 if count == 1 else 0.0)
-    variance = count / (count - 1) * float(((total_A - total_A.mean()) ** 2).sum())
-    return ClusterSpread(variance, count, whole**2 / float((v**2).sum()), float(v.max()) / whole)
+    variance: F64
+    clusters: F64
+    effective: F64
+    largest: F64
+    who: I64
 
 
-def answered_sample(rows: LabelledRows, policy: int) -> Sample:
+def cluster_spread(sample: Sample, total_T: F64) -> ClusterSpread:
+    """Return the with-replacement variance of sums of advertiser totals; NaN where there are fewer than two."""
+    g_T, size = sample.cluster_segment_T, sample.segments
+    clusters = np.bincount(g_T, minlength=size).astype(np.float64)
+    mean = np.bincount(g_T, total_T, size) / np.maximum(clusters, 1)
+    v_T = total_T**2
+    whole, fourth = np.bincount(g_T, v_T, size), np.bincount(g_T, v_T**2, size)
+    centred = np.maximum(whole - clusters * mean**2, 0.0)
+    variance = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1) * centred, np.nan)
+    effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1), clusters)
+    order = np.lexsort((v_T, g_T))  # the last of each segment is its largest
+    last = np.searchsorted(g_T[order], np.arange(size), side="right") - 1
+    who = np.where(clusters > 0, order[np.maximum(last, 0)] if len(order) else 0, -1)
+    largest = np.where(whole > 0, v_T[who] / np.where(whole > 0, whole, 1), 0.0) if len(v_T) else np.zeros(size)
+    return ClusterSpread(variance, clusters, effective, largest, who)
+
+
+def answered_sample(rows: LabelledRows, policy: int, segments: Segments) -> Sample:
     """Return the drawn rows whose label for a policy is concluded, weights corrected for the unanswered."""
     chosen = np.flatnonzero((rows.stratum_n >= 0) & (rows.y_nQ[:, policy] >= 0))
-    return _sample(rows, chosen, rows.design.answered_HQ[:, policy])
+    return _sample(rows, chosen, rows.design.answered_HQ[:, policy], segments)
 
 
-def drawn_sample(rows: LabelledRows) -> Sample:
+def drawn_sample(rows: LabelledRows, segments: Segments) -> Sample:
     """Return all drawn rows: enough for numbers that read no label."""
-    return _sample(rows, np.flatnonzero(rows.stratum_n >= 0), rows.design.drawn_H)
+    return _sample(rows, np.flatnonzero(rows.stratum_n >= 0), rows.design.drawn_H, segments)
 
 
-def _sample(rows: LabelledRows, chosen: I64, take_H: I64) -> Sample:
-    design: Design = rows.design
-    stratum_n = rows.stratum_n[chosen]
-    answered = take_H / np.maximum(design.drawn_H, 1)
+def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments) -> Sample:
+    stratum_n: I32 = rows.stratum_n[chosen]
+    answered = take_H / np.maximum(rows.design.drawn_H, 1)
+    weight_n = 1.0 / (rows.pi_n[chosen] * answered[stratum_n])
+    at_m, segment_m = _spread_rows(rows.cell_n[chosen], segments)
+    advertiser_n = rows.advertiser_n[chosen]
+    pair, cluster_m = np.unique(segment_m * (advertiser_n.max(initial=0) + 1) + advertiser_n[at_m], return_inverse=True)
     return Sample(
         rows_n=chosen,
-        weight_n=1.0 / (rows.pi_n[chosen] * answered[stratum_n]),
-        stratum_n=stratum_n,
-        advertiser_n=rows.advertiser_n[chosen],
-        srs_H=np.array([method == "srs" for method in design.method_H], bool),
-        population_H=design.population_H,
+        weight_n=weight_n,
+        weight_m=weight_n[at_m],
+        at_m=at_m,
+        segment_m=segment_m,
+        key_m=segment_m * len(take_H) + stratum_n[at_m],
+        cluster_m=cluster_m,
+        cluster_segment_T=pair // (advertiser_n.max(initial=0) + 1),
+        census_G=np.bincount(segment_m, weight_n[at_m] > 1.0, len(segments.name)) == 0,
+        srs_H=np.array([method == "srs" for method in rows.design.method_H], bool),
+        population_H=rows.design.population_H,
         take_H=take_H,
     )
+
+
+def _spread_rows(cell_n: I64, segments: Segments) -> tuple[I64, I64]:
+    """Return (row, segment) of every pair in which the segment contains the row."""
+    parts = [np.flatnonzero(member_C[cell_n]) for member_C in segments.member_GC]
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])

@@ -22,11 +22,10 @@ class Notes:
     def mark(self, *texts: str | None) -> tuple[int, ...]:
         """Return the numbers of the texts that are there, adding the new ones."""
         marks = []
-        for text in texts:
-            if text:
-                if text not in self.texts:
-                    self.texts.append(text)
-                marks.append(self.texts.index(text) + 1)
+        for text in (wording.clip(text, 400) for text in texts if text):
+            if text not in self.texts:
+                self.texts.append(text)
+            marks.append(self.texts.index(text) + 1)
         return tuple(marks)
 
 
@@ -85,7 +84,7 @@ def phrase(number: Number) -> str:
     """Write a number and its interval on one line, or the dash and its reason."""
     value, interval, _ = written(number)
     if value == wording.DASH:
-        return f"{wording.DASH} ({number.null_reason or 'no reason given'})"
+        return f"{wording.DASH} ({wording.clip(number.null_reason or 'no reason given', 200)})"
     return f"{value} {interval}".rstrip()
 
 

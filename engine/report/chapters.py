@@ -31,7 +31,7 @@ def every_metric(run: RunSummary) -> Section:
             for reading, words in wording.READINGS.items():
                 grid = _metric_grid(run, policy, weighting, reading)
                 if grid.groups:
-                    folds.append(Fold(f"{policy} · {weighting} · {words}", (grid,)))
+                    folds.append(Fold(f"{wording.clip(policy)} · {weighting} · {words}", (grid,)))
     said = (
         "“This history” asks what happened here: the chance is in the audit alone. "
         "“Creatives like these” asks whether it would hold again: the chance is in the advertisers too."
@@ -57,7 +57,7 @@ def comparison(run: RunSummary) -> Section | None:
     for policy in run.every_policy:
         every = _paired_grid(run, [n for n in run.paired if n.key.policy == policy])
         if every.groups:
-            folds.append(Fold(f"Every difference · {policy}", (every,)))
+            folds.append(Fold(f"Every difference · {wording.clip(policy)}", (every,)))
     return Section("comparison", "The difference", (Text(said), grid, *swaps, *folds))
 
 
@@ -87,7 +87,7 @@ def segments(run: RunSummary, estimates: pa.Table, truth: pa.Table | None) -> Se
         Key(name, policy, metric, weighting, "machine") for metric in _SEGMENT_METRICS for name in names
     ]
     numbers = segment_numbers(estimates, truth, wanted, shown)
-    said = f"Policy {policy}, weighted by {weighting}, machine alone. Each attribute cuts all creatives anew."
+    said = f"Policy {wording.clip(policy)}, weighted by {weighting}, machine alone."
     hidden = len(run.segments) - 1 - len(shown)
     if hidden > 0:
         said += f" {wording.count(hidden)} more segments are in estimates.parquet."
@@ -190,7 +190,7 @@ def _segment_grid(run: RunSummary, numbers: Numbers, names: list[str], shown: li
             cells = [number_cell(numbers.get(key), notes) for key in keys]
             labels = Cell(wording.count(numbers.get(keys[0]).labels), tone="number")
             rows.append((Cell(wording.clip(segment)), *cells, labels))
-        groups.append(Group(by, tuple(rows)))
+        groups.append(Group(wording.clip(by), tuple(rows)))
     head = [f"{metric.removesuffix('_rate')}, {wording.clip(name, 24)}" for metric, name in columns]
     return Grid("", ("Segment", *head, "Labels"), tuple(groups), tuple(notes.texts))
 

@@ -11,6 +11,7 @@ from engine.report.run_summary import RunSummary
 _COLUMNS = ("leakage_rate", "overkill_rate", "review_rate")
 _LABELLED = ("leakage_rate", "overkill_rate")
 _VERBS = (("leakage_rate", "leaks", "violates"), ("overkill_rate", "wrongly refuses", "is compliant"))
+_LONG = 400  # characters of a sentence that somebody else wrote
 _FEW_EVENTS = 30  # below it the engine trusts no normal approximation
 
 
@@ -74,29 +75,30 @@ def unknowns(run: RunSummary) -> tuple[Points, ...]:
     warnings = tuple(dict.fromkeys([*run.warnings, *warned]))
     evidence = (_answered(run), *_thin(numbers), *_support(numbers))
     points = (*evidence, _sentence(run.training_overlap), *_filled(run))
-    return (*([Points(warnings, "warning")] if warnings else []), Points(points))
+    clipped = tuple(wording.clip(warning, _LONG) for warning in warnings)
+    return (*([Points(clipped, "warning")] if clipped else []), Points(points))
 
 
 def _versus(run: RunSummary, metric: str, verb: str) -> Answer:
     number = run.difference(metric)
     candidate, baseline = wording.clip(run.candidate or ""), wording.clip(run.baseline or "")
+    unsure = f"Whether {candidate} {verb} more or less than {baseline}"
     if number.estimate is None or number.low is None or number.high is None:
-        return Answer(
-            f"Whether {candidate} {verb} more or less than {baseline} cannot be told:", phrase(number)
-        )
+        return Answer(f"{unsure} cannot be told: {phrase(number)}")
     if number.low > 0 or number.high < 0:
         return Answer(
             f"{candidate} {verb} {'more' if number.low > 0 else 'less'} than {baseline}:", phrase(number)
         )
     if number.exact:
         return Answer(f"{candidate} {verb} exactly as much as {baseline}.")
-    return Answer(
-        f"Whether {candidate} {verb} more or less than {baseline}, these labels cannot tell:", phrase(number)
-    )
+    return Answer(f"{unsure}, these labels cannot tell:", phrase(number))
 
 
 def _alone(run: RunSummary, name: str, metric: str, verb: str, of_what: str) -> Answer:
-    return Answer(f"Of what {of_what}, {wording.clip(name)} {verb}", phrase(run.number(name, metric)))
+    number, words = run.number(name, metric), f"Of what {of_what}, {wording.clip(name)} {verb}"
+    return (
+        Answer(words, phrase(number)) if number.estimate is not None else Answer(f"{words} {phrase(number)}")
+    )
 
 
 def _row(run: RunSummary, name: str, reading: str, notes: Notes) -> tuple[Cell, ...]:
@@ -105,7 +107,9 @@ def _row(run: RunSummary, name: str, reading: str, notes: Notes) -> tuple[Cell, 
 
 
 def _scope(run: RunSummary) -> str:
-    return f"policy {run.policy} · by {run.weightings[0]} · this history · {_level(run)} intervals"
+    return (
+        f"policy {wording.clip(run.policy)} · by {run.weightings[0]} · this history · {_level(run)} intervals"
+    )
 
 
 def _level(run: RunSummary) -> str:
@@ -149,7 +153,9 @@ def _filled(run: RunSummary) -> list[str]:
     exposure = run.exposure
     said = []
     if exposure.refused:
-        said.append(f"Exposure of creatives that history refused is modelled, not known: {exposure.refused}.")
+        said.append(
+            f"Exposure of creatives that history refused is modelled, not known: {wording.clip(exposure.refused)}."
+        )
     for weighting in run.weightings:
         if imputed := exposure.imputed.get(weighting):
             said.append(f"{weighting.capitalize()}: modelled for {wording.count(imputed)} creatives.")
@@ -161,5 +167,5 @@ def _filled(run: RunSummary) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    text = text.strip() or "training overlap unknown"
+    text = wording.clip(text.strip(), _LONG) or "training overlap unknown"
     return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -41,7 +41,7 @@ def render_html(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     template = _environment().get_template("template.html")
     page = build_page(summary, estimates, truth)
-    return template.render(page=page, style=_trusted(style), policy=_content_policy(style))
+    return template.render(page=page, style=_trusted(style), policy=_content_policy(style)).lstrip()
 
 
 def _environment() -> jinja2.Environment:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, ledger
+from engine.report import chapters, first_screen, ledger, wording
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -36,7 +36,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
         ledger.assumptions(run),
     )
     return Page(
-        run=run.name,
+        run=wording.clip(run.name, 120),
         imprint=first_screen.imprint(run),
         question=first_screen.question(run),
         answers=first_screen.answers(run),

@@ -114,9 +114,9 @@ def formulas(run: RunSummary) -> Section:
         for metric in dict.fromkeys(known)
     )
     said = (
-        "y is 1 where a creative violates the policy, w its exposure; of each creative a strategy delivers a "
-        "share A, withholds H while it waits for a human, and refuses R. Machine alone, a REVIEW is "
-        "withheld; after review, the human has decided, with the sensitivity and specificity that the strategy names."
+        "y is 1 where a creative violates the policy, w its exposure; of each creative a strategy delivers "
+        "a share A, withholds H while it waits for a human, refuses R. Machine alone, a REVIEW is withheld; "
+        "after review, the human has decided with the strategy's sensitivity and specificity."
     )
     return Section(
         "formulas", "Formulas", (Text(said), Grid("", ("Metric", "Formula", "In words"), (Group("", rows),)))
@@ -127,7 +127,9 @@ def assumptions(run: RunSummary) -> Section | None:
     """What has to be true for the numbers to mean what they say."""
     if not run.assumptions:
         return None
-    return Section("assumptions", "Assumptions", (Points(run.assumptions),))
+    return Section(
+        "assumptions", "Assumptions", (Points(tuple(wording.clip(said, 1000) for said in run.assumptions)),)
+    )
 
 
 def _shape(i: int, s: ScoreShape) -> Shape:

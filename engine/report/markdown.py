@@ -12,12 +12,14 @@ from engine.report.layout import build_page
 from engine.report.page import Block, Cell, Fold, Gallery, Grid, Group, Points, Text
 from engine.report.wording import plain
 
-_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", '"': "&quot;"})
+_ENTITIES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "{": "&#123;", "}": "&#125;", '"': "&quot;"}
+)
 _MARKS = re.compile(
-    r"[\\`*{}|~$]"
+    r"[\\`*|~$]"
     r"|\](?=[(\[:])"  # links and their definitions; a bracket alone is only a bracket
     r"|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"  # between letters an underscore means nothing
-    r"|(?<=:)/(?=/)|(?<=www)\.",  # bare addresses
+    r"|/(?=/)|(?<=www)\.",  # bare addresses
     re.IGNORECASE,
 )
 _OPENING = re.compile(r"^\s*(?:[-+=#:\[]|\d{1,9}[.)])")

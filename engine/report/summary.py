@@ -101,16 +101,11 @@ def headline(
     estimates: Sequence[Estimate], truths: Mapping[tuple[str | None, ...], float | None]
 ) -> list[dict[str, Any]]:
     """Return the numbers over all creatives (no segment), the truth beside each where it is known."""
-    rows = []
-    for estimate in estimates:
-        if estimate.segment_by == "all":
-            row = {
-                name: value
-                for name, value in asdict(estimate).items()
-                if name not in ("segment_by", "segment")
-            }
-            rows.append(row | {"truth": truths.get(key_of(estimate))})
-    return rows
+    return [
+        {name: getattr(estimate, name) for name in _SHOWN} | {"truth": truths.get(key_of(estimate))}
+        for estimate in estimates
+        if estimate.segment_by == "all"
+    ]
 
 
 def truth_by_key(truths: Sequence[Estimate]) -> dict[tuple[str | None, ...], float | None]:

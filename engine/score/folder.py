@@ -36,7 +36,7 @@ class ModelFolder:
 
     labels : the model's own names, in output order. outputs : (policy, position in labels), in config order.
     activation : sigmoid where each label is judged apart (multi-label, or a single one), else softmax.
-    vocabulary, embedding : token ids in tokenizer.json, and rows of the embedding, as config.json gives them.
+    vocabulary : token ids in tokenizer.json; load compares it with the embedding once more.
     max_length : tokens, special ones included; longer texts are cut.
     files : (name, blake3 hex) of everything that decides a score; tokenizer_files the part that decides tokens.
     """
@@ -47,7 +47,6 @@ class ModelFolder:
     outputs: tuple[tuple[str, int], ...]
     activation: Activation
     vocabulary: int
-    embedding: int
     max_length: int
     files: tuple[tuple[str, str], ...]
 
@@ -79,7 +78,7 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
     tokenizer = _read_json(path, TOKENIZER)
     settings = _read_json(path, TOKENIZER_CONFIG) if (path / TOKENIZER_CONFIG).is_file() else {}
     labels = _labels(path, config)
-    vocabulary, embedding = _vocabulary(tokenizer), _whole_number(config, "vocab_size")
+    vocabulary, embedding = _vocabulary(path, tokenizer), _whole_number(config, "vocab_size")
     limits = _length_limits(config, settings)
     faults = [
         *_unsafe_files(path),
@@ -104,7 +103,6 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
         outputs=tuple((policy, labels.index(label)) for policy, label in outputs.items()),
         activation=_activation(config, labels),
         vocabulary=vocabulary,
-        embedding=embedding,
         max_length=max_length or limits.default,
         files=tuple((file.name, _hash_file(file)) for file in (*present, *files)),
     )
@@ -182,7 +180,7 @@ def _wrong_outputs(folder: Path, outputs: Mapping[str, str], labels: tuple[str, 
 def _wrong_sizes(
     folder: Path, vocabulary: int, embedding: int, wanted: int | None, positions: int | None
 ) -> Iterator[str]:
-    if vocabulary > embedding:
+    if embedding and vocabulary > embedding:
         yield (
             f"{folder}: {TOKENIZER} has token ids up to {vocabulary - 1}, the embedding {embedding} rows (vocab_size); "
             "use the tokenizer that the model was trained with"
@@ -208,13 +206,15 @@ def _activation(config: dict[str, Any], labels: tuple[str, ...]) -> Activation:
     return "sigmoid" if apart else "softmax"
 
 
-def _vocabulary(tokenizer: dict[str, Any]) -> int:
+def _vocabulary(folder: Path, tokenizer: dict[str, Any]) -> int:
     """Return the highest token id of a tokenizer.json plus 1."""
-    model = tokenizer.get("model") or {}
-    vocab = model.get("vocab") or {}
-    ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))  # Unigram: a list of (token, log p)
-    added = (int(token["id"]) for token in tokenizer.get("added_tokens") or [])
-    return max(max(ids, default=-1), max(added, default=-1)) + 1
+    try:
+        vocab = tokenizer["model"]["vocab"]
+        ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))  # Unigram: a list of (token, log p)
+        added = [token["id"] for token in tokenizer.get("added_tokens") or []]
+        return int(max(*ids, *added, -1, -1)) + 1
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder}: {TOKENIZER} has no vocabulary that can be read; save the tokenizer again") from error
 
 
 def _length_limits(config: dict[str, Any], settings: dict[str, Any]) -> _Limits:

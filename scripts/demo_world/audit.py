@@ -47,7 +47,8 @@ def draw(plan: Plan, stratum_N: I64, violating_N: Bool, rng: np.random.Generator
         raise ValueError(f"an audit stratum is empty: {dict(zip(plan.stratum_H, population_H, strict=True))}")
     sample_H = _allocate(plan, population_H)
     members_H = [np.flatnonzero(stratum_N == h) for h in range(len(sample_H))]
-    drawn_H = [rng.choice(members, int(n), replace=False) for members, n in zip(members_H, sample_H, strict=True)]
+    sized = zip(members_H, sample_H, strict=True)
+    drawn_H = [rng.choice(members, int(size), replace=False) for members, size in sized]
     rows = np.sort(np.concatenate(drawn_H))
     inclusion_N = (sample_H / population_H)[stratum_N]
     return Audit(plan, population_H, sample_H, stratum_N, inclusion_N, _answer(rows, violating_N, rng))

@@ -10,7 +10,7 @@ from demo_world.rhythm import submission_times
 from demo_world.texts import Texts, fold, near_copy
 
 NEAR_COPY_SHARE = 0.15
-CUNNING_FAVOUR = 2.0  # how much likelier a cunning actor takes a text that v1 scores below 0.5
+CUNNING_FAVOUR = 1.5  # how much likelier a cunning actor takes a text that v1 scores below 0.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _pick_texts(advertisers: Advertisers, texts: Texts, v1_T: F32, rng: np.rando
     favour = missed / missed.sum()
     chosen: list[I64] = []
     for a, size in enumerate(advertisers.size_A.tolist()):
-        pool = min(int(np.ceil(1.3 * size**0.5)), 60)
+        pool = min(int(np.ceil(1.1 * size**0.5)), 60)
         chance = favour if advertisers.kind_A[a] == CUNNING else even
         bad = rng.choice(violating, min(pool, len(violating)), replace=False, p=chance)
         good = rng.choice(compliant, min(pool, len(compliant)), replace=False)
@@ -89,7 +89,10 @@ def _skewed(pool: I64, size: int, rng: np.random.Generator) -> I64:
 
 
 def _write_copies(
-    picks: _Picks, texts: Texts, trained: Texts, rng: np.random.Generator
+    picks: _Picks,
+    texts: Texts,
+    trained: Texts,
+    rng: np.random.Generator,
 ) -> tuple[Contents, I64]:
     """Write one near-copy for every (advertiser, text) that needs one; keep only contents that are used."""
     key_N = picks.advertiser_N * len(texts.body_T) + picks.text_N

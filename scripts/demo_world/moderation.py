@@ -82,7 +82,11 @@ def reports(handling: Handling, violating_N: Bool, rng: np.random.Generator) -> 
 
 
 def _concluded(
-    source: str, chosen_N: Bool, known_at_N: I64, violating_N: Bool, rng: np.random.Generator
+    source: str,
+    chosen_N: Bool,
+    known_at_N: I64,
+    violating_N: Bool,
+    rng: np.random.Generator,
 ) -> LabelRows:
     """Rows of what a human concluded about the chosen creatives before the period ended."""
     rows = np.flatnonzero(chosen_N & (known_at_N < END_US))

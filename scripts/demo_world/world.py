@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from demo_world.advertisers import REGIONS, TIERS, VERTICALS, Advertisers
-from demo_world.arrays import F32, I64, Bool, Words
+from demo_world.arrays import F32, Bool, Words
 from demo_world.creatives import Contents, Creatives
 from demo_world.exposure import exposures
 from demo_world.moderation import DECISIONS, DELIVERED, FINALS, Handling

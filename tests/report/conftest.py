@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+
 from engine import schema
 
 Row = dict[str, Any]
@@ -86,18 +87,19 @@ def make_run(
     every = [*policies, *(["any"] if len(policies) > 1 else [])]
     readings = ("machine", "after_review")
     cells = product(names, [None], every, segments, WEIGHTINGS, readings, FORMULAS)
-    keys = [dict(zip(KEY, (*cell[:3], *cell[3], *cell[4:]), strict=True)) for cell in cells]
+    keys: list[Row] = [dict(zip(KEY, (*cell[:3], *cell[3], *cell[4:]), strict=True)) for cell in cells]
     rows = [_number(key, inference) for key in keys for inference in ("history", "future")]
     summary = _summary(names, policies, segments)
-    everywhere = [row | {"truth": _truth(row) if known else None} for row in rows if row["segment_by"] == "all"]
-    summary["headline"] = everywhere
+    overall = [row | {"truth": _truth(row) if known else None} for row in rows if row["segment_by"] == "all"]
+    summary["headline"] = overall
     summary["naive"] = [_naive(*cell) for cell in product(names, every, ("leakage_rate", "overkill_rate"))]
     if compare:
         baseline, candidate = names[-2:]
         summary["compare"] = {"baseline": baseline, "candidate": candidate}
-        summary["paired"] = [_paired(row, baseline) for row in everywhere if row["strategy"] == candidate]
+        summary["paired"] = [_paired(row, baseline) for row in overall if row["strategy"] == candidate]
         summary["swap"] = _swap()
-    truth = pa.Table.from_pylist([key | {"truth": _truth(key)} for key in keys], _truth_schema()) if known else None
+    truths = [key | {"truth": _truth(key)} for key in keys]
+    truth = pa.Table.from_pylist(truths, _truth_schema()) if known else None
     return summary, pa.Table.from_pylist(rows, schema.ESTIMATES), truth
 
 
@@ -124,7 +126,7 @@ def _number(key: Row, inference: str) -> Row:
     wide = (0.13 if inference == "history" else 0.21) * (1 if key["segment_by"] == "all" else 1.8)
     half = 0.0 if exact else value * wide
     few = key["segment"] == "games" and key["metric"] == "leakage_rate"
-    found = {"estimate": value, "low": value - half, "high": value + 1.1 * half}
+    found: Row = {"estimate": value, "low": value - half, "high": value + 1.1 * half}
     return {
         **key,
         **(dict.fromkeys(found) if reason else found),
@@ -164,9 +166,12 @@ def _naive(strategy: str, policy: str, metric: str) -> Row:
 
 
 def _swap() -> Row:
-    impressions = [[None if j == 3 else 1000.0 * v for j, v in enumerate(row)] for row in SWAP]
-    decisions = ["APPROVE", "LIMIT", "REVIEW", "REJECT"]
-    return {"decisions": decisions, "creatives": [list(row) for row in SWAP], "impressions": impressions, "spend": None}
+    return {
+        "decisions": ["APPROVE", "LIMIT", "REVIEW", "REJECT"],
+        "creatives": [list(row) for row in SWAP],
+        "impressions": [[None if j == 3 else 1000.0 * v for j, v in enumerate(row)] for row in SWAP],
+        "spend": None,
+    }
 
 
 def _summary(names: Sequence[str], policies: Sequence[str], segments: Sequence[tuple[str, str]]) -> Row:
@@ -185,7 +190,7 @@ def _summary(names: Sequence[str], policies: Sequence[str], segments: Sequence[t
         "weightings": list(WEIGHTINGS),
         "segments": [list(segment) for segment in segments],
         "confidence": 0.95,
-        "strategies": [{"name": name, "words": WORDS, "rules": [dict(rule) for rule in RULES]} for name in names],
+        "strategies": [{"name": name, "words": WORDS, "rules": list(map(dict, RULES))} for name in names],
         "compare": None,
         "labels": dict(LABELS),
         "training_overlap": "training overlap unknown for v2: `trained` is not given",
@@ -204,8 +209,8 @@ def _summary(names: Sequence[str], policies: Sequence[str], segments: Sequence[t
 def _scores(column: str, policy: str) -> Row:
     violating = [0.004 * (i + 1) ** 1.1 for i in range(20)]
     compliant = [0.8 / (i + 1) ** 2 for i in range(20)]
-    edges = [i / 20 for i in range(21)]
-    return {"column": column, "policy": policy, "edges": edges, "violating": violating, "compliant": compliant}
+    bins = {"edges": [i / 20 for i in range(21)], "violating": violating, "compliant": compliant}
+    return {"column": column, "policy": policy, **bins}
 
 
 def _truth_schema() -> pa.Schema:

@@ -1,0 +1,88 @@
+"""One number over all segments at once, and its rows for the estimates table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.estimate.interval import Intervals
+from engine.estimate.question import Question
+from engine.records import F64, Estimate
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a block of numbers is about."""
+
+    strategy: str
+    policy: str
+    weighting: str
+    reading: str
+    metric: str
+    formula: str
+    baseline: str | None = None
+
+
+@dataclass
+class Block:
+    """A number for each of the G segments. A null reason beats everything else of its segment.
+
+    intervals : None where an estimate has no interval (imputed totals).
+    """
+
+    estimator: str
+    estimate: F64
+    intervals: Intervals | None
+    labels: F64
+    size: F64
+    events: F64
+    support: F64
+    null: list[str | None]
+    warnings: list[list[str]] = field(default_factory=list)
+
+    def warn(self, segment: int, text: str) -> None:
+        """Add a warning to one segment."""
+        if not self.warnings:
+            self.warnings = [[] for _ in self.null]
+        self.warnings[segment].append(text)
+
+
+def empty_block(null: Sequence[str | None]) -> Block:
+    """Return a block of which nothing is known but why."""
+    none = np.full(len(null), np.nan)
+    zero = np.zeros(len(null))
+    return Block("", none, None, zero, zero, zero, none, list(null))
+
+
+def rows_of(block: Block, subject: Subject, inference: str, question: Question) -> Iterator[Estimate]:
+    """Yield the rows of a block, one per segment."""
+    segments = question.segments
+    for g, reason in enumerate(block.null):
+        null = reason is not None
+        bounded = block.intervals is not None and not null
+        rule = f"/{block.intervals.rule[g]}" if bounded and block.intervals is not None else ""
+        yield Estimate(
+            strategy=subject.strategy,
+            baseline=subject.baseline,
+            policy=subject.policy,
+            segment_by=segments.by[g],
+            segment=segments.name[g],
+            weighting=subject.weighting,
+            reading=subject.reading,
+            metric=subject.metric,
+            inference=inference,
+            estimator=None if null else block.estimator + rule,
+            estimate=None if null else float(block.estimate[g]),
+            low=float(block.intervals.low[g]) if bounded and block.intervals is not None else None,
+            high=float(block.intervals.high[g]) if bounded and block.intervals is not None else None,
+            confidence=question.confidence,
+            labels=0 if null else int(block.labels[g]),
+            effective_size=0.0 if null else float(block.size[g]),
+            effective_events=0.0 if null else float(block.events[g]),
+            support=None if null else float(block.support[g]),
+            warning=("; ".join(block.warnings[g]) or None) if block.warnings and not null else None,
+            null_reason=reason,
+            formula=subject.formula,
+        )

@@ -1,0 +1,90 @@
+"""What a strategy costs, in the user's prices: a total, not a rate.
+
+The sums over violating and compliant creatives are Horvitz–Thompson (1952) totals from the audit; reviews and scored
+contents are counted. The variance is that of the weighted sum; for `future` advertisers are the units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from engine.estimate.block import Block, Subject, empty_block, rows_of
+from engine.estimate.interval import Intervals, kish, positive_intervals, symmetric
+from engine.estimate.metrics import COST, COST_FORMULA
+from engine.estimate.question import Prices
+from engine.estimate.sample import HISTORY, cluster_spread
+from engine.estimate.view import View
+from engine.records import F64, Estimate
+
+
+def costs(view: View, baseline: View | None = None) -> Iterator[Estimate]:
+    """Yield the cost of a strategy (or its difference to a baseline) in every segment; null where no prices are given."""
+    question = view.question
+    subject = Subject(
+        view.name,
+        view.policy_name,
+        view.weighting,
+        view.reading,
+        COST,
+        COST_FORMULA,
+        baseline.name if baseline else None,
+    )
+    sides = [view] if baseline is None else [view, baseline]
+    null: list[str | None] = [None] * len(question.segments.name)
+    for side in sides:
+        everything = np.ones(len(side.given.owed_O), bool)
+        null = [a or b for a, b in zip(null, side.null_reasons(everything, owed=False), strict=True)]
+    if question.prices is None:
+        null = ["no `cost` section in the config"] * len(null)
+    for inference in question.inferences:
+        if all(null) or question.prices is None:
+            yield from rows_of(empty_block(null), subject, inference, question)
+        else:
+            yield from rows_of(_block(question.prices, sides, inference, null), subject, inference, question)
+
+
+def _block(prices: Prices, sides: list[View], inference: str, null: list[str | None]) -> Block:
+    view, sample = sides[0], sides[0].sample
+    value_n, certain = _value(prices, view)
+    if len(sides) > 1:
+        other_n, other = _value(prices, sides[1])
+        value_n, certain = value_n - other_n, certain - other
+    value_m = value_n[sample.at_m]
+    u = sample.weight_m * value_m
+    estimated = sample.sums(u)
+    entries = sample.sums(np.ones(len(u)))
+    if inference == HISTORY:
+        variance, df = sample.history_variance(value_m), np.maximum(1.0, entries - 1.0)
+    else:
+        spread = cluster_spread(sample, sample.cluster_totals(value_m))
+        variance, df = np.nan_to_num(spread.variance, nan=np.inf), np.maximum(1.0, spread.effective - 1.0)
+    maker = positive_intervals if len(sides) == 1 else symmetric
+    found = maker(estimated, variance, df, view.question.confidence)
+    magnitude = np.abs(u)
+    block = Block(
+        "horvitz_thompson",
+        certain + estimated,
+        Intervals(certain + found.low, certain + found.high, found.rule),
+        entries,
+        kish(sample.sums(sample.weight_m), sample.sums(sample.weight_m**2)),
+        kish(sample.sums(magnitude), sample.sums(magnitude**2)),
+        view.support(np.ones(len(view.given.owed_O), bool)),
+        null,
+    )
+    for g in range(len(null)):
+        if not block.events[g] > 0:
+            block.warn(g, "no labelled creative was leaked or overkilled: the interval cannot show that some were")
+        if inference != HISTORY:
+            block.warn(g, "reviews and scoring are held at what this history had")
+    return block
+
+
+def _value(prices: Prices, view: View) -> tuple[F64, F64]:
+    """Return the rows' cost and, per segment, the cost that is known: reviews, and scoring under `all`."""
+    t = view.terms()
+    value_n = t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
+    certain = prices.per_review * (view.given.review_O @ view.count_OG)
+    certain[0] += prices.scoring
+    return value_n, certain

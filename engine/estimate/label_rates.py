@@ -1,0 +1,117 @@
+"""Rates that labels are needed for, and their paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from engine.estimate.block import Block, Subject, empty_block, rows_of
+from engine.estimate.interval import Intervals
+from engine.estimate.metrics import RATES, Metric
+from engine.estimate.pair import difference, difference_intervals
+from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
+from engine.estimate.view import View
+from engine.records import Estimate, Flags
+
+
+def label_rates(view: View) -> Iterator[Estimate]:
+    """Yield every rate of a strategy, all segments and questions."""
+    values = view.terms()
+    leans = bool(view.imputed_OG.any())
+    others = (view.terms(0.0), view.terms(2.0)) if leans else ()
+    for metric in RATES:
+        uses_O = metric.uses(view.given)
+        null = view.null_reasons(uses_O, owed=metric.owed)
+        subject = _subject(view, metric)
+        if all(null):
+            yield from _nothing(view, subject, null)
+            continue
+        ratio = hajek(view.sample, *metric.parts(values))
+        null = [reason or _empty(metric, ratio, g) for g, reason in enumerate(null)]
+        notes = view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others)) if leans else []
+        for inference in view.question.inferences:
+            judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
+            block = _block("hajek", ratio, judged, null)
+            block.support = view.support(uses_O)
+            _tell(block, judged, notes)
+            yield from rows_of(block, subject, inference, view.question)
+
+
+def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
+    """Yield candidate − baseline of every rate, all segments and questions."""
+    mine, theirs = candidate.terms(), baseline.terms()
+    for metric in RATES:
+        uses, uses_b = metric.uses(candidate.given), metric.uses(baseline.given)
+        null = candidate.null_reasons(uses, owed=metric.owed)
+        null = [a or b for a, b in zip(null, baseline.null_reasons(uses_b, owed=metric.owed), strict=True)]
+        subject = replace(_subject(candidate, metric), baseline=baseline.name)
+        if all(null):
+            yield from _nothing(candidate, subject, null)
+            continue
+        ratio = hajek(candidate.sample, *metric.parts(mine))
+        ratio_b = hajek(candidate.sample, *metric.parts(theirs))
+        null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
+        pair = difference(candidate.sample, ratio_b, ratio)
+        swaps_G = _swapped(metric, candidate, baseline)
+        for inference in candidate.question.inferences:
+            judged = difference_intervals(candidate.sample, pair, ratio, inference, candidate.question.confidence)
+            found = judged.intervals
+            same = Intervals(
+                np.where(swaps_G, found.low, 0.0),
+                np.where(swaps_G, found.high, 0.0),
+                np.where(swaps_G, found.rule, "no_swap"),
+            )
+            block = _block("hajek_paired", ratio, Judged(same, judged.warnings), null)
+            block.estimate = np.where(swaps_G, pair.estimate, 0.0)
+            block.size, block.events = pair.size, pair.events
+            block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
+            _tell(block, judged, [])
+            yield from rows_of(block, subject, inference, candidate.question)
+
+
+def _subject(view: View, metric: Metric) -> Subject:
+    return Subject(view.name, view.policy_name, view.weighting, view.reading, metric.name, metric.formula)
+
+
+def _nothing(view: View, subject: Subject, null: list[str | None]) -> Iterator[Estimate]:
+    for inference in view.question.inferences:
+        yield from rows_of(empty_block(null), subject, inference, view.question)
+
+
+def _block(estimator: str, ratio: Ratio, judged: Judged, null: list[str | None]) -> Block:
+    return Block(
+        estimator, ratio.estimate, judged.intervals, ratio.labels, ratio.size, ratio.events, np.zeros(len(null)), null
+    )
+
+
+def _empty(metric: Metric, ratio: Ratio, segment: int) -> str | None:
+    if ratio.empty[segment]:
+        return f"the denominator {metric.formula.partition(' / ')[2]} is empty among the audit's labels"
+    return None
+
+
+def _tell(block: Block, judged: Judged, notes: list[str | None]) -> None:
+    for g, note in enumerate(notes):
+        if note:
+            block.warn(g, note)
+    for g, texts in enumerate(judged.warnings):
+        for text in texts:
+            block.warn(g, text)
+    for g in np.flatnonzero(block.support < 1.0):
+        block.warn(int(g), f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")
+
+
+def _swapped(metric: Metric, candidate: View, baseline: View) -> Flags:
+    """Return, per segment, whether any creative gets another share under the two strategies (known of all creatives)."""
+    member_GC = candidate.question.segments.member_GC
+    count_OQG = candidate.question.totals.swap_OQCW[..., 0] @ member_GC.T.astype(np.int64)
+    mine, theirs = candidate.given, baseline.given
+    differ_OQ = np.zeros(count_OQG.shape[:2], bool)
+    inside = differ_OQ[: len(theirs.owed_O), : len(mine.owed_O)]
+    for ours_OY, other_OY in zip(mine.shares(), theirs.shares(), strict=True):
+        inside |= (other_OY[:, None, :] != ours_OY[None, :, :]).any(2)
+    if metric.owed:
+        inside |= theirs.owed_O[:, None] != mine.owed_O[None, :]
+    return np.asarray((count_OQG * differ_OQ[..., None]).any((0, 1)))

@@ -1,0 +1,129 @@
+"""One strategy under one policy, reading and weighting: what its creatives got, known of all and of the labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from engine.estimate.delivery import Delivery, delivery
+from engine.estimate.known import KnownTotals
+from engine.estimate.metrics import Terms, terms
+from engine.estimate.question import Question
+from engine.estimate.sample import Sample
+from engine.records import F64, WEIGHTINGS, Flags
+
+
+@dataclass(frozen=True)
+class View:
+    """Where all numbers of a strategy come from. Arrays over outcomes (O) and segments (G)."""
+
+    question: Question
+    known: KnownTotals
+    sample: Sample
+    strategy: int
+    policy: int
+    reading: str
+    weighting: str
+
+    @property
+    def name(self) -> str:
+        return self.question.table.names[self.strategy]
+
+    @property
+    def policy_name(self) -> str:
+        return self.question.readable_policies[self.policy]
+
+    @cached_property
+    def given(self) -> Delivery:
+        """What the strategy does with each outcome, as this weighting counts it."""
+        strategy = self.question.table.strategies[self.strategy]
+        rules = self.question.table.rules[self.strategy]
+        return delivery(strategy, rules, self.policy_name, self.reading, counted=self.weighting == "creatives")
+
+    @cached_property
+    def exposure_OG(self) -> F64:
+        """Known + imputed exposure."""
+        return self._known(self.known.known_SOGW) + self.imputed_OG
+
+    @cached_property
+    def imputed_OG(self) -> F64:
+        return self._known(self.known.imputed_SOGW)
+
+    @cached_property
+    def missing_OG(self) -> F64:
+        """Creatives that lack this exposure."""
+        return self._known(self.known.missing_SOGW)
+
+    @cached_property
+    def framed_OG(self) -> F64:
+        """Exposure that some audit could have drawn."""
+        return self._known(self.known.framed_SOGW)
+
+    @cached_property
+    def count_OG(self) -> F64:
+        """Creatives."""
+        return self.known.known_SOGW[self.strategy, : len(self.given.owed_O), :, 0]
+
+    def exposure_n(self, imputed_times: float = 1.0) -> F64:
+        """Return the exposure of every row of the sample, imputed exposure counted `imputed_times`."""
+        rows, chosen = self.question.rows, self.sample.rows_n
+        return np.nan_to_num(rows.known_Wn[self._w, chosen]) + imputed_times * rows.imputed_Wn[self._w, chosen]
+
+    def terms(self, imputed_times: float = 1.0) -> Terms:
+        """Return A, H, R, y and w of the sample's rows."""
+        rows, chosen = self.question.rows, self.sample.rows_n
+        outcome_n = rows.outcome_Sn[self.strategy, chosen]
+        return terms(self.given, outcome_n, rows.y_nQ[chosen, self.policy], self.exposure_n(imputed_times))
+
+    def null_reasons(self, uses_O: Flags, *, owed: bool, labels: bool = True, final: bool = True) -> list[str | None]:
+        """Return, per segment, why a number that uses these outcomes cannot be had.
+
+        owed : it depends on the policy of the deciding rule. labels : it reads labels. final : it reads final decisions.
+        """
+        out: list[str | None] = []
+        ambiguous_O = self.given.ambiguous_O & self.given.touches_O
+        for g in range(len(self.question.segments.name)):
+            missing = int(self.missing_OG[uses_O, g].sum())
+            unknown = self.given.unknown_final(self.count_OG[:, g]) if final else None
+            if self.weighting in self.question.unmapped:
+                out.append(self.question.unmapped[self.weighting])
+            elif final and (self.given.null_reason or unknown):
+                out.append(self.given.null_reason or unknown)
+            elif labels and not len(self.sample.rows_n):
+                out.append("no audit labels: nothing stands for the population")
+            elif owed and self.count_OG[ambiguous_O, g].any():
+                out.append("a rule that fires reads several policies or none: name one with `policy:` on the rule")
+            elif missing:
+                out.append(
+                    f"{missing} creatives that enter the formula lack {self.weighting} (history did not deliver them); "
+                    "exposure.refused can name a model"
+                )
+            else:
+                out.append(None)
+        return out
+
+    def support(self, uses_O: Flags) -> F64:
+        """Return, per segment, the share of the exposure behind a number that the audit could have drawn."""
+        whole = self.exposure_OG[uses_O].sum(0)
+        return np.where(whole > 0, self.framed_OG[uses_O].sum(0) / np.where(whole > 0, whole, 1.0), 0.0)
+
+    def leaning(self, uses_O: Flags, without: F64, twice: F64) -> Sequence[str | None]:
+        """Return, per segment, what a number that leans on imputed exposure says: how much, and how sensitive it is."""
+        part, whole = self.imputed_OG[uses_O].sum(0), self.exposure_OG[uses_O].sum(0)
+        return [
+            f"leans on exposure.refused = {self.question.refused} for {part[g] / whole[g]:.0%} of its exposure: "
+            f"{without[g]:.4g} with none of it, {twice[g]:.4g} with twice"
+            if part[g] > 0
+            else None
+            for g in range(len(part))
+        ]
+
+    @property
+    def _w(self) -> int:
+        return WEIGHTINGS.index(self.weighting)
+
+    def _known(self, sums_SOGW: F64) -> F64:
+        return sums_SOGW[self.strategy, : len(self.given.owed_O), :, self._w]

@@ -1,0 +1,137 @@
+"""A model folder → model and tokenizer in memory, checked once more where only loading can tell."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import DataError
+from engine.score.device import Device
+from engine.score.folder import ModelFolder
+from engine.score.kernel import widen_products
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import nn
+
+
+_MISFITS = {
+    "missing_keys": "the weights lack",
+    "mismatched_keys": "the weights have another shape than config.json says for",
+    "unexpected_keys": "config.json describes a model without a place for",
+}
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """A classifier ready to run. blank : the token id that stands for a text without any token."""
+
+    model: nn.Module
+    tokenizer: Tokenizer
+    blank: int
+    pad_adopted: bool
+    attention: str
+
+
+def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
+    """Load what `inspect_folder` accepted; nothing is downloaded, no code of the folder runs.
+
+    Raises
+    ------
+    DataError : weights that are missing, left over or of another shape; more token ids than embedding rows;
+        a tokenizer that cannot be used.
+    """
+    _be_quiet()
+    tokenizer = _load_tokenizer(folder)
+    model = _load_model(folder, device)
+    rows = model.get_input_embeddings().num_embeddings
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= rows:
+        raise DataError(
+            f"{folder.path}: the tokenizer has token ids up to {highest}, the embedding {rows} rows; use the tokenizer "
+            "that the model was trained with"
+        )
+    pad_adopted = tokenizer.pad_token is None
+    if pad_adopted:
+        if tokenizer.eos_token is None:
+            raise DataError(f"{folder.path}: the tokenizer has neither pad_token nor eos_token; name a pad_token")
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    widen_products(model)
+    return Transformer(
+        model=model,
+        tokenizer=_cutting(tokenizer, folder),
+        blank=int(tokenizer.pad_token_id),
+        pad_adopted=pad_adopted,
+        attention=str(model.config._attn_implementation),
+    )
+
+
+def _load_model(folder: ModelFolder, device: Device) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            folder.path,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=getattr(torch, device.dtype),
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+        raise DataError(f"{folder.path}: transformers cannot load the model: {_first_line(error)}") from error
+    _refuse_partial(folder, loading)
+    return model.eval().to(device.name)
+
+
+def _refuse_partial(folder: ModelFolder, loading: dict[str, Any]) -> None:
+    """Refuse weights that do not fit the architecture: what is missing would be random, what is left over unused."""
+    faults = [f"{folder.path}: transformers reports {message.splitlines()[0]}" for message in loading["error_msgs"]]
+    for key, meaning in _MISFITS.items():
+        names = sorted(str(name[0] if isinstance(name, tuple) else name) for name in loading[key])
+        if names:
+            some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            faults.append(f"{folder.path}: {meaning} {some}; save the trained {folder.architecture} again")
+    if faults:
+        raise DataError(*faults)
+
+
+def _load_tokenizer(folder: ModelFolder) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise DataError(f"{folder.path}: transformers cannot load the tokenizer: {_first_line(error)}") from error
+    if not tokenizer.is_fast:
+        raise DataError(f"{folder.path}: {type(tokenizer).__name__} is not a fast tokenizer; save it as tokenizer.json")
+    special = tokenizer.num_special_tokens_to_add()
+    if folder.max_length <= special:
+        raise DataError(f"{folder.path}: max_length {folder.max_length} leaves no room beside {special} special tokens")
+    return tokenizer
+
+
+def _cutting(tokenizer: Any, folder: ModelFolder) -> Tokenizer:
+    """Return the tokenizer's Rust core, set to cut at max_length and never to pad."""
+    core: Tokenizer = tokenizer.backend_tokenizer
+    core.no_padding()
+    core.enable_truncation(folder.max_length, direction=tokenizer.truncation_side)
+    return core
+
+
+def _be_quiet() -> None:
+    """Silence what transformers and tokenizers print while they load: this file checks what the reports would say."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
