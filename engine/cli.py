@@ -28,7 +28,9 @@ app = typer.Typer(
 )
 
 ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="A run's YAML file.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=v", help="Override a config key; repeatable.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=v", help="Override a config key; repeatable.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")]
 
 
@@ -175,7 +177,9 @@ def _schema(name: str) -> None:
 def _print_counts(finished: Finished) -> None:
     counts, scored = finished.creatives.counts, finished.scored
     parts = ("kept", "warm_up", "outside_period", "quarantined", "duplicates_dropped")
-    shares = " + ".join(f"{counts[part]:,} {part.replace('_', ' ')}" for part in parts if counts[part] or part == "kept")
+    shares = " + ".join(
+        f"{counts[part]:,} {part.replace('_', ' ')}" for part in parts if counts[part] or part == "kept"
+    )
     typer.echo(f"read {counts['read']:,} = {shares}")
     if scored.scored_now or scored.contents:
         now = ", ".join(f"{name} {count:,}" for name, count in scored.scored_now.items())

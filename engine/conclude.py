@@ -35,6 +35,7 @@ from engine.report.summary import (
 from engine.report.tables import estimates_table, truth_table
 from engine.stages import Creatives, Replayed, Run, Scored, compared, replay_stage
 
+
 @dataclass(frozen=True)
 class Numbers:
     """Everything a run concludes. truths: the true values, where a simulation knows them."""
@@ -75,7 +76,9 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
     return Numbers(question, replayed, estimates, truths, naive, naive_truths, overlapping)
 
 
-def make_question(run: Run, replayed: Replayed, rows: LabelledRows, inferences: tuple[str, ...] | None = None) -> Question:
+def make_question(
+    run: Run, replayed: Replayed, rows: LabelledRows, inferences: tuple[str, ...] | None = None
+) -> Question:
     """Return what the estimators are asked."""
     config = run.config
     cost = config.cost

@@ -6,6 +6,7 @@ as shards complete, in any order.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,14 +23,14 @@ from engine.records import Receipt, Shard
 _QUEUE_PER_WORKER = 2  # shards a worker holds beyond the one it works on are lost time when it dies
 _RESTARTS = 2
 
-Shared = TypeVar("Shared", contravariant=True)
+Shared_contra = TypeVar("Shared_contra", contravariant=True)
 Work = Callable[[Shard], Receipt]
 
 
-class Task(Protocol[Shared]):
+class Task(Protocol[Shared_contra]):
     """What to do with a shard. Picklable; `open` runs once in each worker."""
 
-    def open(self, shared: Shared) -> Work: ...
+    def open(self, shared: Shared_contra) -> Work: ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class RayExecutor:
     workers: int | None = None
 
     def map(self, task: Task[Any], shards: Sequence[Shard], *, needs: Needs, shared: Any) -> Iterator[Receipt]:
-        """Yield receipts as shards complete. A dead worker is restarted and its shard done again, a bounded number of times.
+        """Yield receipts as shards complete; a dead worker is restarted and its shard done again, some times.
 
         Raises
         ------
@@ -127,7 +128,7 @@ def connect(address: str | None) -> Any:
 
     if not ray.is_initialized():
         try:
-            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = address or "a local cluster"
             raise MachineError(f"Ray: {where} does not start ({' '.join(str(error).split())[:200]})") from None

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,12 +87,14 @@ def parse(text: str) -> Expression:
     ------
     ExpressionError : too long, too deep, or anything but comparisons joined by and, or, not.
     """
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="replace")) > MAX_BYTES:
         raise ExpressionError(f"longer than {MAX_BYTES} bytes")
     if text.count("(") + text.count("[") + text.count("not ") > 8 * MAX_DEPTH:
         raise ExpressionError(f"nested deeper than {MAX_DEPTH}")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what Python only warns of ("\d", 0in x) is refused on every version
+            tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         at = getattr(error, "offset", None)
         raise ExpressionError(f"cannot be read{f' at column {at}' if at else ''}: {text!r}") from None
@@ -147,7 +150,7 @@ class _Reader:
     def _comparison(self, node: ast.Compare) -> Expression:
         sides = [node.left, *node.comparators]
         parts = tuple(
-            self._atom(left, _OPERATORS[type(op)] if type(op) in _OPERATORS else "", right)
+            self._atom(left, _OPERATORS.get(type(op), ""), right)
             for left, op, right in zip(sides, node.ops, sides[1:], strict=False)
         )
         return parts[0] if len(parts) == 1 else And(parts)
@@ -227,7 +230,8 @@ def atom_mask(atom: Atom, column: Column) -> Flags:
     wanted = atom.value if isinstance(atom.value, tuple) else (atom.value,)
     if any(isinstance(value, str | bool) for value in wanted):
         raise ExpressionError(f"{atom.column} holds numbers and cannot be compared with {wanted[0]!r}")
-    constants = np.array(wanted, np.float64).astype(values.dtype)
+    with np.errstate(over="ignore"):  # past the range of the dtype a threshold is infinite
+        constants = np.array(wanted, np.float64).astype(values.dtype)
     if atom.operator in ("in", "not in"):
         return (np.isin(values, constants) == (atom.operator == "in")) & ~null
     holds: Flags = _COMPARE[atom.operator](values, constants[0])

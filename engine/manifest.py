@@ -11,8 +11,8 @@ from typing import Any
 from blake3 import blake3
 
 from engine import __version__
-from engine.config.loading import dump_yaml
 from engine.conclude import Numbers
+from engine.config.loading import dump_yaml
 from engine.stages import Creatives, Run, Scored
 
 _PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
@@ -63,7 +63,9 @@ def _files(run: Run) -> dict[str, str]:
     paths = [run.directory.path / name for name in _FILES]
     paths += sorted(run.directory.path.glob("scores/*/*.parquet"))
     return {
-        str(path.relative_to(run.directory.path)): blake3(path.read_bytes()).hexdigest() for path in paths if path.exists()
+        str(path.relative_to(run.directory.path)): blake3(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.exists()
     }
 
 

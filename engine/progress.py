@@ -32,7 +32,9 @@ class Progress:
             now = self._clock()
             if self._terminal or now - shown >= _EVERY_SECONDS:
                 shown = now
-                self._show(f"{name}: {done}/{shards} shards, {rows:,} rows{_pace(now - start, done, rows, shards)}", "\r")
+                self._show(
+                    f"{name}: {done}/{shards} shards, {rows:,} rows{_pace(now - start, done, rows, shards)}", "\r"
+                )
 
         yield step
         seconds = self._clock() - start

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -194,7 +194,8 @@ def _committed(path: Path, identity: str) -> pa.Table:
 def _check_quarantine(run: Run, counts: dict[str, int], quarantine: pa.Table) -> None:
     if quarantine.num_rows > run.config.limits.quarantine_share * counts["read"]:
         shown = [
-            f"{row['file']}: row {row['row']}: {row['reason']}" for row in quarantine.slice(0, _SHOWN_QUARANTINE).to_pylist()
+            f"{row['file']}: row {row['row']}: {row['reason']}"
+            for row in quarantine.slice(0, _SHOWN_QUARANTINE).to_pylist()
         ]
         raise DataError(
             f"{quarantine.num_rows} of {counts['read']} creatives cannot be used, more than limits.quarantine_share "
@@ -213,7 +214,7 @@ def _duplicates(run: Run) -> np.ndarray:
     rule = run.config.creatives.on_duplicate
     if rule == "stop":
         raise DataError(
-            f"{run.config.creatives.path}: {len(twice)} creative ids appear more than once (first: {twice[0].as_py()!r}); "
+            f"{run.config.creatives.path}: {len(twice)} ids appear more than once (first: {twice[0].as_py()!r}); "
             "mend the data or set creatives.on_duplicate: first or last"
         )
     rows = table.filter(pc.is_in(table["creative_id"], twice))
@@ -287,4 +288,3 @@ def _medians(run: Run, segments: Segments) -> Medians | None:
         zero = np.zeros(len(segments.cell_level_CK), np.int64)
         return Medians(zero, zero)
     return find_medians(run.tables(), segments) if refused == "segment_median" else None
-

@@ -83,7 +83,7 @@ def find_committed(path: Path, identity: str) -> Committed | None:
         if mark["identity"] != identity or not path.is_file():
             return None
         return Committed(path, int(mark["rows"]), str(mark["hash"]))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -22,7 +22,7 @@ from engine.read.segments import Medians, cell_codes
 from engine.read.shards import read_shard_columns
 from engine.read.spec import CreativesSpec
 from engine.read.text import as_contents, raw_fields
-from engine.records import I64, LOGGED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
+from engine.records import I16, I64, LOGGED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
 from engine.replay.replay import Creatives, replay
 from engine.replay.weights import Exposure, impute, stack_weights
 from engine.score.scorer import Scorer
@@ -220,7 +220,7 @@ def _guess(table: pa.Table, name: str, plan: ReplayPlan, cell_N: I64) -> I64 | N
     return (plan.medians.impressions_C if name == "impressions" else plan.medians.spend_C)[cell_N]
 
 
-def _kept_rows(table: pa.Table, creatives: Creatives, plan: ReplayPlan, kept: I64, outcome_Sn: I64) -> pa.Table:
+def _kept_rows(table: pa.Table, creatives: Creatives, plan: ReplayPlan, kept: I64, outcome_Sn: I16) -> pa.Table:
     chosen = table.select(["creative_id", "advertiser_id", "submitted_at"]).take(pa.array(kept))
     columns = {name: chosen[name] for name in chosen.column_names}
     columns["cell"] = pa.array(creatives.cell_N[kept])

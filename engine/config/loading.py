@@ -68,7 +68,7 @@ def _parse(text: str, source: str) -> object:
     yaml = YAML(typ="safe", pure=True)  # YAML 1.2: `no` is text, `1e-3` a number, a repeated key an error
     try:
         return yaml.load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise UsageError(f"{source}:{line} {getattr(error, 'problem', None) or error}".replace("\n", " ")) from None
@@ -114,12 +114,13 @@ def _siblings(where: list[str]) -> list[str]:
         else:
             section = next(iter(typing.get_args(section)[-1:]), None)
         if typing.get_origin(section) is types.UnionType:
-            section = next((x for x in typing.get_args(section) if _is_section(x)), None)
+            section = next((x for x in typing.get_args(section) if x is not type(None)), None)
         elif typing.get_origin(section) is typing.Annotated:
             section = typing.get_args(section)[0]
     if not _is_section(section):
         return []
-    assert isinstance(section, type) and issubclass(section, BaseModel)
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
     return [field.alias or name for name, field in section.model_fields.items()]
 
 

@@ -12,7 +12,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _instant(value: object) -> object:
-    """Read a date as midnight UTC; refuse a time without a zone only if it is text that names none."""
+    """Read a date as midnight UTC and a time without a zone as UTC; a bare number is no date."""
+    if isinstance(value, int | float):
+        raise ValueError("write a date, as in 2026-01-15")
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -32,9 +34,9 @@ def _duration(value: object) -> object:
     return value
 
 
-def _no_blanks(values: list[str]) -> list[str]:
+def _each_once(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
-        raise ValueError("names a column twice")
+        raise ValueError("holds a name twice")
     return values
 
 
@@ -42,7 +44,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Names = Annotated[list[str], AfterValidator(_no_blanks)]
+Names = Annotated[list[str], AfterValidator(_each_once)]
 
 
 class Section(BaseModel):
@@ -211,7 +213,7 @@ class Config(Section):
     creatives: CreativesSection
     labels: LabelsSection | None = None
     audits: AuditsSection | None = None
-    policies: list[Word] = Field(min_length=1)
+    policies: Annotated[list[Word], Field(min_length=1), AfterValidator(_each_once)]
     models: dict[Word, ModelSection] = Field(default_factory=dict)
     scores: dict[Word, ScoresSection] = Field(default_factory=dict)
     strategies: dict[str, StrategySection] = Field(default_factory=dict)

@@ -54,11 +54,20 @@ def compile_strategies(config: Config) -> tuple[list[Strategy], list[str]]:
             faults.append(f"{key}.like: {error.args[0]}")
             continue
         strategy, found = _compile(config, name, written)
-        if config.strategies[name].like is None or not faults:  # what is inherited is reported once
-            faults += found
+        inherited = _inherited_faults(config, name)
+        faults += [fault for fault in found if fault.removeprefix(key) not in inherited]
         if strategy is not None:
             strategies.append(strategy)
     return strategies, faults
+
+
+def _inherited_faults(config: Config, name: str) -> set[str]:
+    """Return the faults that the strategy which this one is like has already, without its key."""
+    parent = config.strategies[name].like
+    if parent is None:
+        return set()
+    faults = _compile(config, parent, _resolve(config, parent))[1]
+    return {fault.removeprefix(f"strategies.{parent}") for fault in faults}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from engine.records import F64, Estimate
 
 
 def costs(view: View, baseline: View | None = None) -> Iterator[Estimate]:
-    """Yield the cost of a strategy (or its difference to a baseline) in every segment; null where no prices are given."""
+    """Yield the cost of a strategy (or its difference to a baseline) by segment; null without prices."""
     question = view.question
     subject = Subject(
         view.name,

@@ -131,11 +131,11 @@ class DecisionRate:
         block.estimator = "known_total+hajek"
         block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
         block.events = np.where(humans, ratio.events, 0)
-        for g in np.flatnonzero(humans):
+        for g in (int(x) for x in np.flatnonzero(humans)):
             if ratio.empty[g]:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
             for text in judged.warnings[g]:
-                block.warn(int(g), text)
+                block.warn(g, text)
         return block
 
     def _human_share(self) -> Ratio:
@@ -185,7 +185,7 @@ def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
             np.where(where, found.high, exact.high),
             np.where(where, found.rule, exact.rule),
         )
-        for g in np.flatnonzero(where & np.isnan(variance)):
+        for g in (int(x) for x in np.flatnonzero(where & np.isnan(variance))):
             null[g] = null[g] or _NO_ROWS
     block = Block("known_total", value, exact, a.labels, a.size, a.events, np.ones(len(value)), null)
     for g, (texts, others) in enumerate(zip(a.warnings, b.warnings, strict=False)):

@@ -74,16 +74,21 @@ def delivery(strategy: Strategy, rules: tuple[Rule, ...], policy: str, reading: 
         else:
             shares = _decided(rule.decision, rule.share, counted)
         rows.append(shares)
-    table_OYX = np.array(rows)
+    accept, hold, refuse, final_reject, final_limit = np.moveaxis(np.array(rows), 2, 0)
     decision_O = np.array([rule.decision for rule in rules])
     return Delivery(
-        *(np.ascontiguousarray(table_OYX[:, :, i]) for i in range(3)),
-        *((decision_O == d).astype(np.float64) for d in (Decision.REVIEW, Decision.REJECT, Decision.LIMIT)),
-        *(np.ascontiguousarray(table_OYX[:, :, i]) for i in (3, 4)),
-        np.array([policy == ANY or rule.policy == policy for rule in rules]),
-        np.array([policy != ANY and rule.policy is None for rule in rules]),
-        np.array([reading == AFTER_REVIEW and _review_unended(strategy, rule) for rule in rules]),
-        reason,
+        accept_OY=accept,
+        hold_OY=hold,
+        refuse_OY=refuse,
+        review_O=(decision_O == Decision.REVIEW).astype(np.float64),
+        reject_O=(decision_O == Decision.REJECT).astype(np.float64),
+        limit_O=(decision_O == Decision.LIMIT).astype(np.float64),
+        final_reject_OY=final_reject,
+        final_limit_OY=final_limit,
+        owed_O=np.array([policy in {ANY, rule.policy} for rule in rules]),
+        ambiguous_O=np.array([policy != ANY and rule.policy is None for rule in rules]),
+        unknown_O=np.array([reading == AFTER_REVIEW and _review_unended(strategy, rule) for rule in rules]),
+        null_reason=reason,
     )
 
 

@@ -25,7 +25,9 @@ def estimate_all(question: Question) -> list[Estimate]:
         for reading in READINGS:
             for weighting in question.weightings:
 
-                def view(s: int, sample: Sample, q: int = q, reading: str = reading, weighting: str = weighting) -> View:
+                def view(
+                    s: int, sample: Sample, q: int = q, reading: str = reading, weighting: str = weighting
+                ) -> View:
                     return View(question, known, sample, s, q, reading, weighting)
 
                 views = [view(s, answered) for s in range(len(question.table.strategies))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +30,11 @@ def label_rates(view: View) -> Iterator[Estimate]:
             continue
         ratio = hajek(view.sample, *metric.parts(values))
         null = [reason or _empty(metric, ratio, g) for g, reason in enumerate(null)]
-        notes = view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others)) if leans else []
+        notes = (
+            view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others))
+            if leans
+            else []
+        )
         for inference in view.question.inferences:
             judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
             block = _block("hajek", ratio, judged, null)
@@ -92,19 +96,19 @@ def _empty(metric: Metric, ratio: Ratio, segment: int) -> str | None:
     return None
 
 
-def _tell(block: Block, judged: Judged, notes: list[str | None]) -> None:
+def _tell(block: Block, judged: Judged, notes: Sequence[str | None]) -> None:
     for g, note in enumerate(notes):
         if note:
             block.warn(g, note)
     for g, texts in enumerate(judged.warnings):
         for text in texts:
             block.warn(g, text)
-    for g in np.flatnonzero(block.support < 1.0):
-        block.warn(int(g), f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")
+    for g in (int(x) for x in np.flatnonzero(block.support < 1.0)):
+        block.warn(g, f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")
 
 
 def _swapped(metric: Metric, candidate: View, baseline: View) -> Flags:
-    """Return, per segment, whether any creative gets another share under the two strategies (known of all creatives)."""
+    """Return, per segment, whether any creative gets another share under the two strategies."""
     member_GC = candidate.question.segments.member_GC
     count_OQG = candidate.question.totals.swap_OQCW[..., 0] @ member_GC.T.astype(np.int64)
     mine, theirs = candidate.given, baseline.given

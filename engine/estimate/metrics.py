@@ -13,7 +13,7 @@ from engine.records import F64, I8, I16, Flags
 
 @dataclass(frozen=True)
 class Terms:
-    """Per labelled creative: exposure w, truth y (0 or 1), and the shares that a strategy delivers (A), holds (H), refuses (R).
+    """Per labelled creative: exposure w, truth y (0 or 1), shares delivered (A), held (H) and refused (R).
 
     hold, refuse and review are the parts owed to the policy at hand.
     """
@@ -47,15 +47,15 @@ def _everything(d: Delivery) -> Flags:
 
 
 def _delivered(d: Delivery) -> Flags:
-    return d.accept_OY.any(1)
+    return np.asarray(d.accept_OY.any(1))
 
 
 def _refused(d: Delivery) -> Flags:
-    return d.refuse_OY.any(1) & d.owed_O
+    return np.asarray(d.refuse_OY.any(1) & d.owed_O)
 
 
 def _reviewed(d: Delivery) -> Flags:
-    return (d.review_O > 0) & d.owed_O
+    return np.asarray((d.review_O > 0) & d.owed_O)
 
 
 RATES = (

@@ -1,7 +1,8 @@
 """The paired difference of two ratios over the same labels, all segments at once.
 
-Both ratios are linearised jointly. The swap set is where numerators differ: below 30 effective events in it the bounds
-are the exact ones of its two directions, each at half the error (Bonferroni), so that the width is 0 only if nothing swaps.
+Both ratios are linearised jointly. The swap set is where numerators differ: below 30 effective events in it the
+bounds are the exact ones of its two directions, each at half the error (Bonferroni), so that the width is 0 only if
+nothing swaps.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from engine.records import F64
 
 @dataclass(frozen=True)
 class Difference:
-    """candidate − baseline of each segment. gained_m, lost_m : the swap set's two directions, over the candidate's denominator.
+    """candidate − baseline of each segment.
 
+    gained_m, lost_m : the swap set's two directions, over the candidate's denominator.
     rest_m : the part of the residual that comes from a denominator that differs; 0 where both are the same.
     """
 

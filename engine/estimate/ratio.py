@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.estimate.interval import Intervals, kish, share_intervals
-from engine.estimate.sample import HISTORY, Sample, cluster_spread
+from engine.estimate.sample import HISTORY, Sample, cluster_spread, largest_cluster
 from engine.records import F64
 
 FEW_CLUSTERS = 10.0
@@ -66,7 +66,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
         variance, df = sample.history_variance(ratio.residual_m), np.maximum(1.0, ratio.labels - 1.0)
         found = share_intervals(_safe(ratio.estimate), variance, ratio.events, ratio.size, df, confidence)
         return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
-    spread = cluster_spread(sample, sample.cluster_totals(ratio.residual_m))
+    total_T = sample.cluster_totals(ratio.residual_m)
+    spread = cluster_spread(sample, total_T)
     size_T = sample.cluster_totals(ratio.b_m)
     size = kish(_by_segment(sample, size_T), _by_segment(sample, size_T**2))
     inside = (ratio.estimate > 0) & (ratio.estimate < 1)
@@ -79,7 +80,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     warnings = cluster_warnings(spread.effective, spread.largest, inside, lonely)
     large = inside & ~lonely & (spread.largest > LARGE_CLUSTER)
     if large.any():
-        rest = _without(sample, ratio, spread.who, confidence)
+        dropped = [largest_cluster(sample, total_T, int(g)) for g in np.flatnonzero(large)]
+        rest = _without(sample, ratio, dropped, confidence)
         for g in np.flatnonzero(large):
             warnings[g].append(f"without it {rest[0][g]:.4g} [{rest[1].low[g]:.4g}, {rest[1].high[g]:.4g}]")
     return Judged(found, warnings)
@@ -91,7 +93,9 @@ def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
         return found
     whole = sample.census_G
     return Intervals(
-        np.where(whole, estimate, found.low), np.where(whole, estimate, found.high), np.where(whole, "census", found.rule)
+        np.where(whole, estimate, found.low),
+        np.where(whole, estimate, found.high),
+        np.where(whole, "census", found.rule),
     )
 
 
@@ -131,9 +135,11 @@ def _ratio(sample: Sample, a_m: F64, b_m: F64) -> Ratio:
     )
 
 
-def _without(sample: Sample, ratio: Ratio, who_G: np.ndarray, confidence: float) -> tuple[F64, Intervals]:
-    """Return points and intervals of each segment without the advertiser that carries most of its variance."""
-    kept_m = sample.cluster_m != who_G[sample.segment_m]
+def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float) -> tuple[F64, Intervals]:
+    """Return points and intervals of each segment without some (segment, advertiser) pairs."""
+    kept_T = np.ones(len(sample.cluster_segment_T), bool)
+    kept_T[dropped] = False
+    kept_m = kept_T[sample.cluster_m]
     rest = _ratio(sample, ratio.a_m * kept_m, ratio.b_m * kept_m)
     spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
     df = np.maximum(1.0, spread.effective - 1.0)
@@ -147,4 +153,4 @@ def _safe(estimate: F64) -> F64:
 
 
 def _by_segment(sample: Sample, value_T: F64) -> F64:
-    return np.bincount(sample.cluster_segment_T, value_T, sample.segments)
+    return np.bincount(sample.cluster_segment_T, value_T, sample.segments).astype(np.float64)

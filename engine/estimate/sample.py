@@ -27,8 +27,9 @@ class Sample:
     """n rows with design weights, spread over segments.
 
     rows_n : positions in LabelledRows. weight_n : 1/π, corrected for the unanswered.
-    at_m, segment_m : for every segment the sample rows in it. key_m : segment × stratum. cluster_m : (segment, advertiser).
-    cluster_segment_T : segment of each of the T pairs. take_H : rows per stratum that the weights stand for.
+    at_m, segment_m : for every segment the sample rows in it. key_m : segment × stratum. cluster_m : (segment,
+    advertiser)
+    pair. cluster_segment_T : segment of each of the T pairs. take_H : rows per stratum that the weights stand for.
     census_G : every row of the segment stands for itself alone.
     """
 
@@ -51,10 +52,10 @@ class Sample:
 
     def sums(self, value_m: F64) -> F64:
         """Return Σ value of each segment, shape (G,)."""
-        return np.bincount(self.segment_m, value_m, self.segments)
+        return np.bincount(self.segment_m, value_m, self.segments).astype(np.float64)
 
     def history_variance(self, residual_m: F64) -> F64:
-        """Return the audit variance of Σ weight · residual of each segment, residuals outside it being 0; shape (G,)."""
+        """Return the audit variance of Σ weight · residual of each segment (0 outside it), shape (G,)."""
         u = self.weight_m * residual_m
         shape = (self.segments, len(self.take_H))
         first = np.bincount(self.key_m, u, shape[0] * shape[1]).reshape(shape)
@@ -69,21 +70,20 @@ class Sample:
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""
-        return np.bincount(self.cluster_m, self.weight_m * value_m, len(self.cluster_segment_T))
+        return np.bincount(self.cluster_m, self.weight_m * value_m, len(self.cluster_segment_T)).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class ClusterSpread:
     """Between-advertiser variance of each segment, shape (G,).
 
-    effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the whole; who_G : its pair.
+    effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the whole.
     """
 
     variance: F64
     clusters: F64
     effective: F64
     largest: F64
-    who: I64
 
 
 def cluster_spread(sample: Sample, total_T: F64) -> ClusterSpread:
@@ -96,11 +96,19 @@ def cluster_spread(sample: Sample, total_T: F64) -> ClusterSpread:
     centred = np.maximum(whole - clusters * mean**2, 0.0)
     variance = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1) * centred, np.nan)
     effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1), clusters)
-    order = np.lexsort((v_T, g_T))  # the last of each segment is its largest
-    last = np.searchsorted(g_T[order], np.arange(size), side="right") - 1
-    who = np.where(clusters > 0, order[np.maximum(last, 0)] if len(order) else 0, -1)
-    largest = np.where(whole > 0, v_T[who] / np.where(whole > 0, whole, 1), 0.0) if len(v_T) else np.zeros(size)
-    return ClusterSpread(variance, clusters, effective, largest, who)
+    biggest = np.zeros(size)
+    filled = clusters > 0
+    first = np.searchsorted(g_T, np.arange(size))  # the pairs of a segment stand together
+    if filled.any():
+        biggest[filled] = np.maximum.reduceat(v_T, first[filled])
+    largest = np.where(whole > 0, biggest / np.where(whole > 0, whole, 1), 0.0)
+    return ClusterSpread(variance, clusters, effective, largest)
+
+
+def largest_cluster(sample: Sample, total_T: F64, segment: int) -> int:
+    """Return the (segment, advertiser) pair with the largest total of a segment."""
+    first, last = np.searchsorted(sample.cluster_segment_T, [segment, segment + 1])
+    return int(first + np.argmax(total_T[first:last] ** 2))
 
 
 def answered_sample(rows: LabelledRows, policy: int, segments: Segments) -> Sample:

@@ -81,7 +81,7 @@ class View:
     def null_reasons(self, uses_O: Flags, *, owed: bool, labels: bool = True, final: bool = True) -> list[str | None]:
         """Return, per segment, why a number that uses these outcomes cannot be had.
 
-        owed : it depends on the policy of the deciding rule. labels : it reads labels. final : it reads final decisions.
+        owed : it depends on the policy of the deciding rule. labels, final : it reads labels, final decisions.
         """
         out: list[str | None] = []
         ambiguous_O = self.given.ambiguous_O & self.given.touches_O

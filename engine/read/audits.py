@@ -78,8 +78,7 @@ def read_audit(path: str, use: str | None) -> Audit:
     framed, frame_digest = _frame(table, path)
     if framed is None and not when:
         raise DataError(f"{path}: the audit has neither stratum_when nor frame_path; one must say whom it could draw")
-    sizes = (table[name].cast(pa.int64()).to_numpy() for name in ("population_size", "sample_size"))
-    population, sample = sizes
+    population, sample = (_sizes(table, name, path) for name in ("population_size", "sample_size"))
     return Audit(table["audit_id"][0].as_py(), strata, methods, population, sample, when, framed, digest + frame_digest)
 
 
@@ -90,6 +89,14 @@ def _chosen(table: pa.Table, path: str, use: str | None) -> pa.Table:
     if use is not None and use not in known:
         raise DataError(f"{path}: audits.use: unknown audit {use}{did_you_mean(use, known)}")
     return table.filter(pc.equal(table["audit_id"], use or known[0]))
+
+
+def _sizes(table: pa.Table, name: str, path: str) -> I64:
+    try:
+        sizes: I64 = table[name].cast(pa.int64()).combine_chunks().to_numpy()  # refuses nulls
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: column {name}: {error}; it must be a whole number") from None
+    return sizes
 
 
 def _expressions(table: pa.Table, path: str) -> tuple[Expression, ...]:

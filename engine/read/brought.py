@@ -45,7 +45,9 @@ def read_brought(path: str, key: str, columns: Mapping[str, str], config_key: st
     DataError : missing columns, scores that are no floats, or a creative scored twice.
     """
     table, digest = read_table(path, f"{config_key}.path")
-    faults = require_columns(table.schema, {f"{config_key}.key": key} | {f"{config_key}.{k}": c for k, c in columns.items()}, path)
+    faults = require_columns(
+        table.schema, {f"{config_key}.key": key} | {f"{config_key}.{k}": c for k, c in columns.items()}, path
+    )
     if faults:
         raise DataError(*faults)
     ids = table[key].cast(pa.string()).combine_chunks()

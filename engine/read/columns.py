@@ -23,12 +23,34 @@ def text_column(table: pa.Table, name: str) -> pa.Array:
     return plain_column(table, name).cast(pa.string())
 
 
-def attribute_column(table: pa.Table, name: str) -> pa.Array:
-    """Return an attribute: numbers as float64, everything else as text."""
+def time_column(table: pa.Table, name: str, source: str) -> pa.Array:
+    """Return a column as UTC microseconds; finer clocks are cut.
+
+    Raises
+    ------
+    DataError : a time that microseconds since 1970 cannot hold.
+    """
+    options = pc.CastOptions(pa.timestamp("us", tz="UTC"), allow_time_truncate=True)
+    try:
+        return plain_column(table, name).cast(options=options)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{source}: column {name}: {error}") from None
+
+
+def attribute_column(table: pa.Table, name: str, source: str) -> pa.Array:
+    """Return an attribute: numbers as float64, everything else as text.
+
+    Raises
+    ------
+    DataError : an integer that float64 cannot hold exactly.
+    """
     column = plain_column(table, name)
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
+        try:
+            return column.cast(pa.float64())
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{source}: column {name}: {error}; bring it as text") from None
     if pa.types.is_boolean(kind):
         return pc.if_else(column, "true", "false")
     return text_column(table, name)

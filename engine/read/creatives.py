@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from engine.expression import ExpressionError, evaluate
-from engine.read.columns import as_column, attribute_column, checked_scores, exposure_column, plain_column, text_column
+from engine.read.columns import (
+    as_column,
+    attribute_column,
+    checked_scores,
+    exposure_column,
+    plain_column,
+    text_column,
+    time_column,
+)
 from engine.read.history import logged_codes
 from engine.read.identity import content_ids
 from engine.read.shards import read_shard_columns
@@ -48,7 +56,7 @@ def read_creatives(shard: Shard, spec: CreativesSpec) -> ReadShard:
     DataError : unreadable file, a score that is no number in [0, 1], an unknown logged decision.
     """
     table = read_shard_columns(shard, spec.lake_columns())
-    submitted = plain_column(table, spec.columns["submitted_at"]).cast(pa.timestamp("us", tz="UTC"))
+    submitted = time_column(table, spec.columns["submitted_at"], shard.path)
     reason = _reasons(table, spec, submitted)
     bad = reason != ""
     when = pc.fill_null(submitted, 0).cast(pa.int64()).to_numpy()
@@ -75,14 +83,14 @@ def _columns(
         ROW: pa.array(rows),
         "creative_id": text_column(table, spec.columns["id"]),
         "advertiser_id": text_column(table, spec.columns["advertiser"]),
-        "submitted_at": plain_column(table, spec.columns["submitted_at"]).cast(pa.timestamp("us", tz="UTC")),
+        "submitted_at": time_column(table, spec.columns["submitted_at"], source),
     }
     fields = raw_fields(table, spec.text)
     counts = asdict(count_text(fields, spec.text_bytes)) if spec.text else {}
     if spec.text:
         columns[CONTENT_ID] = content_ids(fields)
     for name in spec.attributes:
-        columns[name] = attribute_column(table, name)
+        columns[name] = attribute_column(table, name, source)
     for key, unit in (("impressions", 1.0), ("spend", spec.spend_unit)):
         if key in spec.columns:
             columns[key] = exposure_column(table, spec.columns[key], unit, delivered)
@@ -118,10 +126,15 @@ def _reasons(table: pa.Table, spec: CreativesSpec, submitted: pa.Array) -> NDArr
     reason = np.full(table.num_rows, "", object)
     for key in ("impressions", "spend"):
         if key in spec.columns:
-            number = pc.fill_null(plain_column(table, spec.columns[key]).cast(pa.float64(), safe=False), 0.0).to_numpy()
+            number = pc.fill_null(
+                plain_column(table, spec.columns[key]).cast(pa.float64(), safe=False), np.nan
+            ).to_numpy()
             unit = spec.spend_unit if key == "spend" else 1.0
-            reason[~((number >= 0) & (number / unit < _EXACT))] = f"{key} is negative, infinite or too large"
-    for key in ("submitted_at", "advertiser", "id"):
+            with np.errstate(over="ignore"):
+                reason[(number < 0) | (number / unit >= _EXACT)] = f"{key} is negative, infinite or too large"
+    for key in ("logged_decision", "submitted_at", "advertiser", "id"):
+        if key not in spec.columns:
+            continue
         column = submitted if key == "submitted_at" else plain_column(table, spec.columns[key])
         reason[column.is_null().to_numpy(zero_copy_only=False)] = f"{key} is null"
     return reason

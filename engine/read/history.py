@@ -13,7 +13,7 @@ from engine.records import F64, I16, I64
 
 
 def logged_codes(table: pa.Table, spec: CreativesSpec, source: str) -> tuple[I16, F64, int]:
-    """Return history's code (machine value × (values + 1) + final value), the delivered share, and how many were scaled.
+    """Return history's code (machine value × (values + 1) + final value), delivered share, and how many were scaled.
 
     Without decision columns everything counts as delivered. -1: no logged decision.
     """

@@ -44,6 +44,11 @@ def label_columns(table: pa.Table, names: Mapping[str, str], source: str) -> pa.
         else:
             columns[field.name] = pa.nulls(table.num_rows, field.type)
     labels = pa.table(columns)
+    for name in ("creative_id", "policy"):
+        if labels[name].null_count:
+            raise DataError(
+                f"{source}: column {lake[name]} is null in {labels[name].null_count} rows; name each label's"
+            )
     _check_words(labels, "label", tuple(_VALUES), source)
     _check_words(labels, "source", SOURCES, source)
     return labels
@@ -57,7 +62,8 @@ def resolve_labels(labels: pa.Table, policies: Sequence[str], audit: Audit | Non
     DataError : an audit label without a probability in (0, 1], in two strata, or one that contradicts the frame.
     """
     labels = labels.filter(pc.is_in(labels["policy"], pa.array(policies, pa.string())))
-    labels = labels.sort_by([("creative_id", "ascending"), ("known_at", "ascending"), ("reviewer_id", "ascending")])
+    order = [("creative_id", "ascending"), ("known_at", "ascending"), ("reviewer_id", "ascending")]
+    labels = labels.sort_by(order, null_placement="at_start")  # a label known at an unknown time is never the latest
     ids, row_of = _factorize(labels["creative_id"])
     policy_at = pc.index_in(labels["policy"], pa.array(policies, pa.string())).to_numpy()
     value = pc.index_in(labels["label"], pa.array(list(_VALUES))).fill_null(len(_VALUES)).to_numpy()

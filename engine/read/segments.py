@@ -74,7 +74,7 @@ def cell_codes(table: pa.Table, segments: Segments) -> I64:
     key_C = segments.cell_level_CK.astype(np.int64) @ radix
     key_N = np.zeros(table.num_rows, np.int64)
     for attribute, levels, step in zip(segments.attributes, segments.levels, radix, strict=True):
-        key_N += pc.index_in(fill(table[attribute]), pa.array(levels)).to_numpy().astype(np.int64) * step
+        key_N += pc.index_in(fill(table[attribute]), pa.array(levels, pa.string())).to_numpy().astype(np.int64) * step
     order = np.argsort(key_C)
     return order[np.searchsorted(key_C[order], key_N)].astype(np.int64)
 

@@ -17,6 +17,7 @@ from engine.errors import DataError, did_you_mean
 from engine.records import Shard
 
 _FOOTER_TAIL = 8  # footer length and magic bytes
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def find_source(path: str, shard_rows: int, key: str = "creatives.path") -> Sour
     digest = blake3()
     rows = 0
     for file, partition in files:
-        metadata, footer, size = _open_footer(file)
-        schema = _merge(schema, metadata.schema.to_arrow_schema(), file, files[0][0])
+        metadata, columns, footer, size = _open_footer(file)
+        schema = _merge(schema, columns, file, files[0][0])
         digest.update(f"{PurePosixPath(file).name}\0{partition}\0{size}\0".encode() + footer)
         for groups in _spans(metadata, shard_rows):
             count = sum(metadata.row_group(g).num_rows for g in groups)
@@ -77,7 +78,7 @@ def read_shard_columns(shard: Shard, columns: list[str]) -> pa.Table:
         raise DataError(f"{shard.path}: cannot be read ({_one_line(error)}); restore the file") from None
     for name in columns:
         if name not in table.column_names:
-            value: str | None = partition.get(name)
+            value = None if partition.get(name) == _HIVE_NULL else partition.get(name)
             table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
     return table.select(columns)
 
@@ -130,14 +131,17 @@ def list_files(path: str, key: str) -> list[tuple[str, tuple[tuple[str, str], ..
         else:
             prefix = path.split("://", maxsplit=1)[0] + "://" if "://" in path else ""
             found = system.get_file_info(pafs.FileSelector(inner, recursive=True))
-            files = sorted(prefix + x.path for x in found if x.type == pafs.FileType.File and _is_data(x.path))
+            inside = [x.path for x in found if x.type == pafs.FileType.File and _is_data(x.path.removeprefix(inner))]
+            files = sorted(prefix + name for name in inside)
     if not files:
         raise DataError(f"{path} ({key}): holds no Parquet file")
     return [(file, _hive_keys(file)) for file in files]
 
 
 def _is_data(path: str) -> bool:
-    return path.endswith((".parquet", ".pq")) and not PurePosixPath(path).name.startswith(("_", "."))
+    """Say whether a path inside a folder is data: what starts with _ or . is what a writer left behind."""
+    hidden = any(part.startswith(("_", ".")) for part in PurePosixPath(path).parts)
+    return path.endswith((".parquet", ".pq")) and not hidden
 
 
 def _hive_keys(file: str) -> tuple[tuple[str, str], ...]:
@@ -154,7 +158,7 @@ def _locate(path: str) -> tuple[pafs.FileSystem, str]:
         raise DataError(f"{path}: cannot be opened ({_one_line(error)})") from None
 
 
-def _open_footer(file: str) -> tuple[pq.FileMetaData, bytes, int]:
+def _open_footer(file: str) -> tuple[pq.FileMetaData, pa.Schema, bytes, int]:
     system, path = _locate(file)
     try:
         with system.open_input_file(path) as source:
@@ -162,10 +166,13 @@ def _open_footer(file: str) -> tuple[pq.FileMetaData, bytes, int]:
             source.seek(max(0, size - _FOOTER_TAIL))
             length = int.from_bytes(source.read(4), "little")
             source.seek(max(0, size - _FOOTER_TAIL - length))
-            footer = source.read(length)
+            footer = source.read(min(length, size))
             source.seek(0)
-            return pq.read_metadata(source), footer, size
-    except (OSError, pa.ArrowException) as error:
+            metadata = pq.read_metadata(source)
+            schema = metadata.schema.to_arrow_schema()
+            schema.names  # noqa: B018 - decodes them, so that broken ones fail here
+            return metadata, schema, footer, size
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{file}: is no readable Parquet file ({_one_line(error)})") from None
 
 

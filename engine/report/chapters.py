@@ -49,9 +49,7 @@ def comparison(run: RunSummary) -> Section | None:
         f"{wording.clip(run.candidate)} minus {wording.clip(run.baseline)}, in percentage points (pp). "
         "Both are judged on the same labels, so what they share cancels."
     )
-    grid = _paired_grid(
-        run, [n for n in run.paired if _at(n.key)[:2] == _lead(run) and n.key.metric in _LEAD]
-    )
+    grid = _paired_grid(run, [n for n in run.paired if _at(n.key)[:2] == _lead(run) and n.key.metric in _LEAD])
     swaps = swap_blocks(run.swap, run.baseline, run.candidate) if run.swap else ()
     folds = []
     for policy in run.every_policy:
@@ -83,9 +81,7 @@ def segments(run: RunSummary, estimates: pa.Table, truth: pa.Table | None) -> Se
     if not shown:
         return None
     policy, weighting = _lead(run)
-    wanted = [
-        Key(name, policy, metric, weighting, "machine") for metric in _SEGMENT_METRICS for name in names
-    ]
+    wanted = [Key(name, policy, metric, weighting, "machine") for metric in _SEGMENT_METRICS for name in names]
     numbers = segment_numbers(estimates, truth, wanted, shown)
     said = f"Policy {wording.clip(policy)}, weighted by {weighting}, machine alone."
     hidden = len(run.segments) - 1 - len(shown)
@@ -104,9 +100,7 @@ def _metric_grid(run: RunSummary, policy: str, weighting: str, reading: str) -> 
         keys = [Key(name, policy, metric, weighting, reading) for name in run.names]
         rows = tuple(_metric_row(run, key, notes) for key in keys if key in run.headline.by_key)
         groups.append(Group(metric, rows, _formula(run, metric)))
-    return Grid(
-        "", ("Strategy", *_BEHIND), tuple(group for group in groups if group.rows), tuple(notes.texts)
-    )
+    return Grid("", ("Strategy", *_BEHIND), tuple(group for group in groups if group.rows), tuple(notes.texts))
 
 
 def _metric_row(run: RunSummary, key: Key, notes: Notes) -> tuple[Cell, ...]:

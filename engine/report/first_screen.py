@@ -19,9 +19,7 @@ def question(run: RunSummary) -> str:
     """Ask what the run answers."""
     subject = "these strategies" if len(run.names) > 1 else "this strategy"
     period = f"from {wording.day(run.period.start)} until {wording.day(run.period.until)}"
-    return (
-        f"If {subject} had decided {period}, what would have leaked and what would have been wrongly refused?"
-    )
+    return f"If {subject} had decided {period}, what would have leaked and what would have been wrongly refused?"
 
 
 def imprint(run: RunSummary) -> str:
@@ -86,9 +84,7 @@ def _versus(run: RunSummary, metric: str, verb: str) -> Answer:
     if number.estimate is None or number.low is None or number.high is None:
         return Answer(f"{unsure} cannot be told: {phrase(number)}")
     if number.low > 0 or number.high < 0:
-        return Answer(
-            f"{candidate} {verb} {'more' if number.low > 0 else 'less'} than {baseline}:", phrase(number)
-        )
+        return Answer(f"{candidate} {verb} {'more' if number.low > 0 else 'less'} than {baseline}:", phrase(number))
     if number.exact:
         return Answer(f"{candidate} {verb} exactly as much as {baseline}.")
     return Answer(f"{unsure}, these labels cannot tell:", phrase(number))
@@ -96,9 +92,7 @@ def _versus(run: RunSummary, metric: str, verb: str) -> Answer:
 
 def _alone(run: RunSummary, name: str, metric: str, verb: str, of_what: str) -> Answer:
     number, words = run.number(name, metric), f"Of what {of_what}, {wording.clip(name)} {verb}"
-    return (
-        Answer(words, phrase(number)) if number.estimate is not None else Answer(f"{words} {phrase(number)}")
-    )
+    return Answer(words, phrase(number)) if number.estimate is not None else Answer(f"{words} {phrase(number)}")
 
 
 def _row(run: RunSummary, name: str, reading: str, notes: Notes) -> tuple[Cell, ...]:
@@ -107,9 +101,7 @@ def _row(run: RunSummary, name: str, reading: str, notes: Notes) -> tuple[Cell, 
 
 
 def _scope(run: RunSummary) -> str:
-    return (
-        f"policy {wording.clip(run.policy)} · by {run.weightings[0]} · this history · {_level(run)} intervals"
-    )
+    return f"policy {wording.clip(run.policy)} · by {run.weightings[0]} · this history · {_level(run)} intervals"
 
 
 def _level(run: RunSummary) -> str:
@@ -127,15 +119,10 @@ def _answered(run: RunSummary) -> str:
 
 def _thin(numbers: list[Number]) -> list[str]:
     """Name the numbers that rest on few effective events."""
-    thin = [
-        n
-        for n in numbers
-        if n.estimate is not None and (n.effective_events or 0) < _FEW_EVENTS and not n.exact
-    ]
+    thin = [n for n in numbers if n.estimate is not None and (n.effective_events or 0) < _FEW_EVENTS and not n.exact]
     said = "{} of {} rests on {} effective events."
     return [
-        said.format(n.key.metric, wording.clip(n.key.strategy), wording.count(n.effective_events))
-        for n in thin[:6]
+        said.format(n.key.metric, wording.clip(n.key.strategy), wording.count(n.effective_events)) for n in thin[:6]
     ]
 
 
@@ -153,16 +140,13 @@ def _filled(run: RunSummary) -> list[str]:
     exposure = run.exposure
     said = []
     if exposure.refused:
-        said.append(
-            f"Exposure of creatives that history refused is modelled, not known: {wording.clip(exposure.refused)}."
-        )
+        model = wording.clip(exposure.refused)
+        said.append(f"Exposure of creatives that history refused is modelled, not known: {model}.")
     for weighting in run.weightings:
         if imputed := exposure.imputed.get(weighting):
             said.append(f"{weighting.capitalize()}: modelled for {wording.count(imputed)} creatives.")
         if missing := exposure.missing.get(weighting):
-            said.append(
-                f"{weighting.capitalize()}: missing, not zero, for {wording.count(missing)} creatives."
-            )
+            said.append(f"{weighting.capitalize()}: missing, not zero, for {wording.count(missing)} creatives.")
     return said
 
 

@@ -78,6 +78,4 @@ def _trusted(markup: str) -> str:
 def _content_policy(style: str) -> str:
     """Allow this style sheet and nothing else: no script, no frame, no request."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"

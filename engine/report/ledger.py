@@ -40,9 +40,7 @@ def scores(run: RunSummary) -> Section | None:
     """How each score column is distributed over violating and compliant creatives."""
     if not run.scores:
         return None
-    said = (
-        "Shares of each group by score, estimated from the audit by design weights: further apart is better."
-    )
+    said = "Shares of each group by score, estimated from the audit by design weights: further apart is better."
     return Section(
         "scores",
         "Scores by label",
@@ -61,9 +59,7 @@ def naive(run: RunSummary) -> Section | None:
         "It is shown so that nobody repeats it."
     )
     metrics = dict.fromkeys(row.metric for row in rows)
-    groups = tuple(
-        Group(m, tuple(_naive_row(run, row, notes) for row in rows if row.metric == m)) for m in metrics
-    )
+    groups = tuple(Group(m, tuple(_naive_row(run, row, notes) for row in rows if row.metric == m)) for m in metrics)
     head = ("Strategy", "Policy", "Naive count", "Labelled rows", "Estimate")
     return Section("naive", "Not a count of labels", (Text(said), Grid("", head, groups, tuple(notes.texts))))
 
@@ -127,9 +123,7 @@ def assumptions(run: RunSummary) -> Section | None:
     """What has to be true for the numbers to mean what they say."""
     if not run.assumptions:
         return None
-    return Section(
-        "assumptions", "Assumptions", (Points(tuple(wording.clip(said, 1000) for said in run.assumptions)),)
-    )
+    return Section("assumptions", "Assumptions", (Points(tuple(wording.clip(said, 1000) for said in run.assumptions)),))
 
 
 def _shape(i: int, s: ScoreShape) -> Shape:
@@ -143,9 +137,7 @@ def _naive_row(run: RunSummary, row: Naive, notes: Notes) -> tuple[Cell, ...]:
     empty = None if row.estimate is not None else "no labelled row to count"
     counted = Cell(wording.share(row.estimate), notes=notes.mark(empty), tone="number")
     labels = Cell(wording.count(row.labels), tone="number")
-    estimate = number_cell(
-        replace(number, truth=number.truth if number.truth is not None else row.truth), notes
-    )
+    estimate = number_cell(replace(number, truth=number.truth if number.truth is not None else row.truth), notes)
     return (strategy_cell(run, row.strategy), Cell(wording.clip(row.policy)), counted, labels, estimate)
 
 
@@ -175,7 +167,5 @@ def _counted(title: str, counts: Mapping[str, int], meanings: Mapping[str, str])
     rows = []
     for name, meaning in meanings.items():
         value = counts[name]
-        rows.append(
-            (Cell(name, tone="code"), Cell(wording.count(value), tone="number"), Cell(meaning, tone="words"))
-        )
+        rows.append((Cell(name, tone="code"), Cell(wording.count(value), tone="number"), Cell(meaning, tone="words")))
     return Group(title, tuple(rows))

@@ -94,9 +94,7 @@ def segment_numbers(
     return Numbers({key: n for key, n in every.by_key.items() if _anywhere(key) in asked})
 
 
-def _rows(
-    table: pa.Table, wanted: Sequence[Key], segments: Sequence[tuple[str, str]]
-) -> list[dict[str, Any]]:
+def _rows(table: pa.Table, wanted: Sequence[Key], segments: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return the unpaired rows whose columns each take some wanted value."""
     mask = pc.is_null(table["baseline"])
     for column in ("strategy", "policy", "metric", "weighting", "reading", "inference"):

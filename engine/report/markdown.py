@@ -30,9 +30,7 @@ def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.T
     page = build_page(summary, estimates, truth)
     lines = [f"# {escape(page.run)}", "", _line(page.question), ""]
     lines += [
-        line
-        for answer in page.answers
-        for line in (f"**{escape(answer.words)}** {escape(answer.number)}".rstrip(), "")
+        line for answer in page.answers for line in (f"**{escape(answer.words)}** {escape(answer.number)}".rstrip(), "")
     ]
     lines += _block(page.headline)
     lines += ["### What these numbers cannot tell", ""]

@@ -66,9 +66,7 @@ def _tradeoff(picture: Tradeoff) -> str:
             _cross(axes, spot)
         axes.set_xlabel("overkill: compliant but refused, %")
         axes.set_ylabel("leakage: violating but delivered, %")
-        axes.set_position(
-            (0.1, 0.11, 0.87, 0.87)
-        )  # known before anything is drawn, so that names can be placed
+        axes.set_position((0.1, 0.11, 0.87, 0.87))  # known before anything is drawn, so that names can be placed
         axes.margins(0.14)
         _from_zero(axes)
         _name_spots(axes, spots)
@@ -86,9 +84,7 @@ def _cross(axes: Axes, spot: Spot) -> None:
     axes.plot([x], [y], marker, color=colour, markersize=7)
     if spot.x.truth is not None and spot.y.truth is not None:
         truth = [_percent(spot.x.truth)], [_percent(spot.y.truth)]
-        axes.plot(
-            *truth, marker, markerfacecolor="none", markeredgecolor=colour, markersize=9, markeredgewidth=1.2
-        )
+        axes.plot(*truth, marker, markerfacecolor="none", markeredgecolor=colour, markersize=9, markeredgewidth=1.2)
 
 
 def _name_spots(axes: Axes, spots: list[Spot]) -> None:
@@ -140,9 +136,7 @@ def _dots(picture: Dots) -> str:
                 _dot(axes, number, i + offset, picture.looks[k])
         axes.set_yticks(range(len(picture.rows)), [plain(clip(row.label, 22)) for row in picture.rows])
         for tick, row in zip(axes.get_yticklabels(), picture.rows, strict=True):
-            tick.set(
-                fontweight="normal" if row.numbers else "bold", color=svg.MUTED if row.numbers else svg.INK
-            )
+            tick.set(fontweight="normal" if row.numbers else "bold", color=svg.MUTED if row.numbers else svg.INK)
         axes.set_ylim(len(picture.rows) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"{picture.title}, %")
@@ -162,9 +156,7 @@ def _dot(axes: Axes, number: Number, y: float, look: Look) -> None:
     axes.plot([_percent(number.estimate)], [y], marker, color=colour, markersize=4.5)
     if number.truth is not None:
         truth = [_percent(number.truth)], [y]
-        axes.plot(
-            *truth, marker, markerfacecolor="none", markeredgecolor=colour, markersize=7, markeredgewidth=1.0
-        )
+        axes.plot(*truth, marker, markerfacecolor="none", markeredgecolor=colour, markersize=7, markeredgewidth=1.0)
 
 
 def _shape(picture: Shape) -> str:

@@ -143,9 +143,7 @@ class RunSummary:
 
     def difference(self, metric: str) -> Number:
         """Return candidate − baseline on the first screen, machine alone; null where nothing is compared."""
-        key = Key(
-            self.candidate or "", self.policy, metric, self.weightings[0], "machine", baseline=self.baseline
-        )
+        key = Key(self.candidate or "", self.policy, metric, self.weightings[0], "machine", baseline=self.baseline)
         return self.paired.get(key)
 
 
@@ -185,9 +183,7 @@ def _strategy(row: Mapping[str, Any]) -> StrategySummary:
 
 
 def _naive(row: Mapping[str, Any]) -> Naive:
-    return Naive(
-        row["strategy"], row["policy"], row["metric"], row["estimate"], row["labels"], truth=row.get("truth")
-    )
+    return Naive(row["strategy"], row["policy"], row["metric"], row["estimate"], row["labels"], truth=row.get("truth"))
 
 
 def _exposure(row: Mapping[str, Any]) -> Exposure:

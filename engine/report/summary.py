@@ -54,7 +54,7 @@ def score_pictures(facts: Facts) -> list[dict[str, Any]]:
 
 
 def swap_matrix(facts: Facts) -> dict[str, Any] | None:
-    """Return baseline decision × candidate decision in creatives, impressions and spend; None if nothing is compared."""
+    """Return baseline decision × candidate decision in creatives, impressions and spend; None without a pair."""
     if facts.compare is None:
         return None
     sums_OQW = facts.totals.swap_OQCW.sum(2)
@@ -91,9 +91,7 @@ def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
             for i, rule in enumerate(facts.table.rules[s])
         ]
         rules = [rule | {"share": round(rule["creatives"] / whole, 9)} for rule in rules]  # type: ignore[operator]
-        out.append(
-            {"name": strategy.name, "words": strategy.words, "rules": [r for r in rules if r["creatives"]]}
-        )
+        out.append({"name": strategy.name, "words": strategy.words, "rules": [r for r in rules if r["creatives"]]})
     return out
 
 

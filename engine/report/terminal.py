@@ -91,12 +91,8 @@ def _reason(number: Number) -> str:
 def _naive(run: RunSummary, policy: str) -> list[str]:
     """One line a strategy: what counting labelled rows would have said."""
     rows = [row for row in run.naive if row.policy == policy and row.strategy in run.names]
-    said = {
-        row.strategy: [_counted(other) for other in rows if other.strategy == row.strategy] for row in rows
-    }
-    return [
-        f"naive count of labelled rows, {_short(name)}: {', '.join(parts)}" for name, parts in said.items()
-    ]
+    said = {row.strategy: [_counted(other) for other in rows if other.strategy == row.strategy] for row in rows}
+    return [f"naive count of labelled rows, {_short(name)}: {', '.join(parts)}" for name, parts in said.items()]
 
 
 def _counted(row: Naive) -> str:
@@ -109,10 +105,7 @@ def _columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool 
     kept = [i for i in range(len(head)) if i == 0 or any(row[i] for row in rows)]
     table = [[row[i] for i in kept] for row in (head, *rows)]
     widths = [max(_width(row[i]) for row in table) for i in range(len(kept))]
-    return [
-        "  ".join(_padded(row[i], widths[i], right and i > 0) for i in range(len(kept))).rstrip()
-        for row in table
-    ]
+    return ["  ".join(_padded(row[i], widths[i], right and i > 0) for i in range(len(kept))).rstrip() for row in table]
 
 
 def _indented(lines: Iterable[str]) -> list[str]:

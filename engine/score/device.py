@@ -12,8 +12,8 @@ from engine.errors import MachineError
 class Device:
     """Where a model computes, and in which dtype.
 
-    float32 everywhere: a CPU without native bf16 runs it 100 times slower, and on a GPU nobody has yet measured
-    here what a narrower dtype does to decisions near a threshold. The dtype is part of the fingerprint.
+    float32 everywhere: a CPU without native bf16 runs it 100 times slower, and what a narrower dtype on a GPU
+    does to decisions near a threshold has not been measured yet. The dtype is part of the fingerprint.
     """
 
     name: Literal["cpu", "cuda"]
@@ -35,7 +35,7 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
         return Device("cuda")
     if wanted == "cuda":
         raise MachineError(
-            f"execute.device is cuda, but torch {torch.__version__} sees no CUDA device; set it to cpu, or install a "
-            "CUDA build of torch on a machine with a GPU"
+            f"execute.device is cuda, but torch {torch.__version__} sees no CUDA device; set it to cpu, "
+            "or install a CUDA build of torch on a machine with a GPU"
         )
     return Device("cpu")

@@ -214,7 +214,9 @@ def _vocabulary(folder: Path, tokenizer: dict[str, Any]) -> int:
         added = [token["id"] for token in tokenizer.get("added_tokens") or []]
         return int(max(*ids, *added, -1, -1)) + 1
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder}: {TOKENIZER} has no vocabulary that can be read; save the tokenizer again") from error
+        raise DataError(
+            f"{folder}: {TOKENIZER} has no vocabulary that can be read; save the tokenizer again"
+        ) from error
 
 
 def _length_limits(config: dict[str, Any], settings: dict[str, Any]) -> _Limits:

@@ -108,7 +108,7 @@ def score(
     score_MC : float32, shape (models, texts), in [0, 1]; the probability of SCAM.
     """
     score_MC = np.zeros((len(models), len(bodies)), dtype=np.float32)
-    batches = list(_batches(encoder, bodies, tokens=1024))
+    batches = list(_batches(encoder, bodies, tokens=512))
     with ThreadPoolExecutor(at_once) as pool:
         for batch, part_MB in zip(batches, pool.map(lambda b: _score_batch(models, b), batches), strict=True):
             score_MC[:, batch.rows] = part_MB

@@ -72,7 +72,7 @@ def _pick_texts(advertisers: Advertisers, texts: Texts, v1_T: F32, rng: np.rando
     favour = missed / missed.sum()
     chosen: list[I64] = []
     for a, size in enumerate(advertisers.size_A.tolist()):
-        pool = min(int(np.ceil(1.1 * size**0.5)), 60)
+        pool = min(int(np.ceil(0.8 * size**0.5)), 60)
         chance = favour if advertisers.kind_A[a] == CUNNING else even
         bad = rng.choice(violating, min(pool, len(violating)), replace=False, p=chance)
         good = rng.choice(compliant, min(pool, len(compliant)), replace=False)

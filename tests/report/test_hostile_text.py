@@ -76,9 +76,7 @@ def poisoned(make: Callable[..., Run], words: Sequence[str]) -> Run:
     attributes = [words[i % 7] if i % 2 else "region" for i in range(len(words))]
     segments = [(_storable(by), _storable(name)) for by, name in zip(attributes, words, strict=True)]
     names = [_storable(word) for word in (words[0], words[3], words[8])]
-    summary, estimates, truth = make(
-        names=names, segments=[("all", "all"), *segments], policies=[_storable(words[9])]
-    )
+    summary, estimates, truth = make(names=names, segments=[("all", "all"), *segments], policies=[_storable(words[9])])
     for i, strategy in enumerate(summary["strategies"]):
         strategy["words"] = " ".join(words)
         strategy["rules"] = [{"rule": word, "creatives": i, "share": 0.1} for word in words]

@@ -53,9 +53,7 @@ def test_a_run_that_compares_nothing_says_so(make: Callable[..., Run]) -> None:
     assert "nothing is compared" in paired_table(make(compare=False)[0])
 
 
-@pytest.mark.parametrize(
-    "name", ["\x1b]0;title\x07", "two\nlines", "\u202eevil", "a" * 500, "漢字漢字", "\r\x1b[2K"]
-)
+@pytest.mark.parametrize("name", ["\x1b]0;title\x07", "two\nlines", "\u202eevil", "a" * 500, "漢字漢字", "\r\x1b[2K"])
 def test_a_hostile_name_neither_commands_the_terminal_nor_breaks_the_columns(
     make: Callable[..., Run], name: str
 ) -> None:

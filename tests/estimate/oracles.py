@@ -1,0 +1,104 @@
+"""Slow twins of the estimators: one segment, plain loops, scipy.stats; imports nothing from engine."""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+
+from scipy import stats
+
+
+def shares(
+    decision: str, share: float, y: int, reading: str, counted: bool, human: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Return (A, H, R). human: sensitivity, specificity, share of life spent waiting."""
+    sensitivity, specificity, hold = human
+    s = 1.0 if counted else share
+    if decision == "APPROVE":
+        return 1.0, 0.0, 0.0
+    if decision == "REJECT":
+        return 0.0, 0.0, 1.0
+    if decision == "LIMIT":
+        return s, 0.0, 1.0 - s
+    if reading == "machine":
+        return 0.0, 1.0, 0.0
+    q = y * (1 - sensitivity) + (1 - y) * specificity
+    return (1 - hold) * q * s, hold, (1 - hold) * (1 - q * s)
+
+
+def parts(metric: str, w: float, y: int, a: float, h: float, r: float, reviewed: int) -> tuple[float, float]:
+    """Return numerator and denominator of one creative."""
+    return {
+        "leakage_rate": (w * y * a, w * y),
+        "leakage_prevalence": (w * y * a, w * a),
+        "overkill_rate": (w * (1 - y) * r, w * (1 - y)),
+        "overkill_share": (w * (1 - y) * r, w * r),
+        "delay_compliant": (w * (1 - y) * h, w * (1 - y)),
+        "review_precision": (w * y * reviewed, w * reviewed),
+    }[metric]
+
+
+def hajek(a: list[float], b: list[float], weight: list[float]) -> float:
+    """Return Σ weight a / Σ weight b."""
+    return sum(w * x for w, x in zip(weight, a, strict=True)) / sum(w * x for w, x in zip(weight, b, strict=True))
+
+
+def history_variance(
+    value: list[float], pi: list[float], stratum: list[int], population: list[int], taken: list[int], method: str
+) -> float:
+    """Return the audit variance of Σ value/π over a domain; rows outside it are 0 and still count in `taken`."""
+    total = 0.0
+    for h in range(len(population)):
+        u = [v / p for v, p, s in zip(value, pi, stratum, strict=True) if s == h]
+        if method == "poisson":
+            total += sum(x * x * (1 - p) for x, p, s in zip(_each(value, pi), pi, stratum, strict=True) if s == h)
+            continue
+        n = taken[h]
+        if n < 2:
+            total += (1 - n / max(1, population[h])) * sum(x * x for x in u)
+            continue
+        u += [0.0] * (n - len(u))
+        mean = sum(u) / n
+        total += (1 - n / population[h]) * n / (n - 1) * sum((x - mean) ** 2 for x in u)
+    return total
+
+
+def _each(value: list[float], pi: list[float]) -> list[float]:
+    return [v / p for v, p in zip(value, pi, strict=True)]
+
+
+def future_variance(value: list[float], pi: list[float], advertiser: list[int]) -> tuple[float, float]:
+    """Return the ultimate-cluster variance and the effective number of clusters."""
+    total: dict[int, float] = {}
+    for v, p, a in zip(value, pi, advertiser, strict=True):
+        total[a] = total.get(a, 0.0) + v / p
+    count = len(total)
+    mean = sum(total.values()) / count
+    squares = [t * t for t in total.values()]
+    effective = sum(squares) ** 2 / sum(x * x for x in squares) if any(squares) else float(count)
+    return count / (count - 1) * sum((t - mean) ** 2 for t in total.values()), effective
+
+
+def kish(u: list[float]) -> float:
+    """Return (Σu)² / Σu²."""
+    squares = sum(x * x for x in u)
+    return sum(u) ** 2 / squares if squares else 0.0
+
+
+def interval(
+    share: float, variance: float, events: float, size: float, df: float, confidence: float
+) -> tuple[float, float]:
+    """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers."""
+    tail = (1 - confidence) / 2
+    t = stats.t.ppf(1 - tail, df)
+    if 0 < share < 1 and events >= 30:
+        half = t * sqrt(variance) / (share * (1 - share))
+        middle = log(share / (1 - share))
+        return 1 / (1 + exp(-(middle - half))), 1 / (1 + exp(-(middle + half)))
+    n = size
+    if 0 < share < 1 and variance > 0:
+        n = min(n, share * (1 - share) / variance)
+    n *= (stats.t.ppf(1 - tail, max(size - 1, 1.0)) / t) ** 2
+    x = share * n
+    low = stats.beta.ppf(tail, x, n - x + 1) if x > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, x + 1, n - x) if x < n else 1.0
+    return min(low, share), max(high, share)

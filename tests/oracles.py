@@ -1,0 +1,207 @@
+"""Slow twins: what the engine computes, once more in plain loops over plain values. Imports nothing from engine.
+
+An expression is a tree of tuples:
+
+    ("atom", column, operator, value)       operator >= > <= < == != in "not in"; value a tuple for the last two
+    ("missing", column)
+    ("chain", low, operator, column, operator, high)
+    ("and", tree, ...)  ("or", tree, ...)  ("not", tree)
+
+A creative is a dict: column → float, str or None (null). A rule is a tuple (tree, decision, share, policy).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from blake3 import blake3
+
+Tree = tuple[Any, ...]
+Creative = Mapping[str, Any]
+Rule = tuple[Tree, str, float, str | None]
+
+# --- Expressions -----------------------------------------------------------------------------------------------------
+
+_FLIPPED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
+
+
+def nearest_float32(number: float) -> float:
+    """Return the float32 nearest to a number; past the largest one infinity."""
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", number))[0])
+    except OverflowError:
+        return math.copysign(math.inf, number)
+
+
+def holds(tree: Tree, creative: Creative, single: Iterable[str] = ()) -> bool:
+    """Say whether an expression holds for a creative. single: the columns that are float32."""
+    kind = tree[0]
+    if kind == "and":
+        return all(holds(part, creative, single) for part in tree[1:])
+    if kind == "or":
+        return any(holds(part, creative, single) for part in tree[1:])
+    if kind == "not":
+        return not holds(tree[1], creative, single)
+    if kind == "missing":
+        return creative[tree[1]] is None
+    if kind == "chain":
+        _, low, first, column, second, high = tree
+        parts = (("atom", column, _FLIPPED[first], low), ("atom", column, second, high))
+        return all(holds(part, creative, single) for part in parts)
+    _, column, operator, value = tree
+    return _atom(creative[column], operator, value, column in set(single))
+
+
+def _atom(found: Any, operator: str, value: Any, single: bool) -> bool:
+    if found is None:
+        return False
+    wanted = [_constant(x, single) for x in (value if isinstance(value, tuple) else (value,))]
+    if operator == "in":
+        return any(found == x for x in wanted)
+    if operator == "not in":
+        return all(found != x for x in wanted)
+    if operator == "==":
+        return bool(found == wanted[0])
+    if operator == "!=":
+        return bool(found != wanted[0])
+    if operator == ">=":
+        return bool(found >= wanted[0])
+    if operator == ">":
+        return bool(found > wanted[0])
+    if operator == "<=":
+        return bool(found <= wanted[0])
+    return bool(found < wanted[0])
+
+
+def _constant(value: Any, single: bool) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return nearest_float32(value) if single and not isinstance(value, str) else value
+
+
+# --- Decisions -------------------------------------------------------------------------------------------------------
+
+
+def decide(
+    rules: Sequence[Rule], otherwise: Rule, match: str, creative: Creative, single: Iterable[str] = ()
+) -> tuple[str, float, str | None]:
+    """Return decision, LIMIT share and policy of one creative under one strategy."""
+    fired = [rule for rule in rules if holds(rule[0], creative, single)]
+    if not fired:
+        return otherwise[1:]
+    if match == "first":
+        return fired[0][1:]
+    for decision in ("REJECT", "REVIEW", "LIMIT", "APPROVE"):
+        asking = [rule for rule in fired if rule[1] == decision]
+        if not asking:
+            continue
+        if decision == "LIMIT":
+            smallest = min(rule[2] for rule in asking)
+            return next(rule[1:] for rule in asking if rule[2] == smallest)
+        share = asking[0][2]
+        if decision == "REVIEW":  # what the human approves is delivered at the share that a LIMIT asks for
+            share = min([rule[2] for rule in fired if rule[1] == "LIMIT"], default=share)
+        return decision, share, asking[0][3]
+    raise AssertionError("a rule that fired asks for something")
+
+
+def first_to_fire(rules: Sequence[Tree], creative: Creative, single: Iterable[str] = ()) -> int:
+    """Return the index of the first tree that holds, the number of trees where none does."""
+    for at, tree in enumerate(rules):
+        if holds(tree, creative, single):
+            return at
+    return len(rules)
+
+
+def harshness(decision: str, share: float) -> tuple[int, float]:
+    """Return a key that grows with harshness; of two LIMITs the smaller share is the harsher."""
+    return ("APPROVE", "LIMIT", "REVIEW", "REJECT").index(decision), -share if decision == "LIMIT" else 0.0
+
+
+# --- Totals ----------------------------------------------------------------------------------------------------------
+
+
+def totals(
+    outcomes: Sequence[int], frames: Sequence[int], cells: Sequence[int], weights: Sequence[Sequence[int]]
+) -> dict[tuple[int, int, int], list[int]]:
+    """Return (outcome, frame, cell) → sum per weight."""
+    sums: dict[tuple[int, int, int], list[int]] = {}
+    for outcome, frame, cell, weight in zip(outcomes, frames, cells, weights, strict=True):
+        kept = sums.setdefault((outcome, frame, cell), [0] * len(weight))
+        for w, value in enumerate(weight):
+            kept[w] += value
+    return sums
+
+
+def swap_totals(
+    baseline: Sequence[int], candidate: Sequence[int], cells: Sequence[int], weights: Sequence[Sequence[int]]
+) -> dict[tuple[int, int, int], list[int]]:
+    """Return (outcome of the baseline, outcome of the candidate, cell) → sum per weight."""
+    return totals(baseline, candidate, cells, weights)
+
+
+def words(flags: Sequence[bool]) -> list[int]:
+    """Return 64 flags a word, the first one in the lowest bit."""
+    return [
+        sum(1 << bit for bit, flag in enumerate(flags[first : first + 64]) if flag)
+        for first in range(0, len(flags), 64)
+    ]
+
+
+def weights(known: int | None, guess: int | None) -> tuple[int, int, int]:
+    """Return one creative's (known, imputed, missing) of an exposure; guess: what the model fills in, None if nothing."""
+    if known is not None:
+        return known, 0, 0
+    return (0, guess, 0) if guess is not None else (0, 0, 1)
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def content_id(fields: Sequence[bytes | None]) -> bytes:
+    """Return 16 bytes of blake3 over the fields, each with its length before it; null has a mark of its own."""
+    text = b""
+    for field in fields:
+        text += b"\x00" if field is None else b"\x01" + struct.pack("<Q", len(field)) + field
+    return blake3(text).digest()[:16]
+
+
+def owned(ids: Sequence[bytes]) -> list[int]:
+    """Return the positions of first appearances."""
+    seen: set[bytes] = set()
+    first = []
+    for at, content in enumerate(ids):
+        if content not in seen:
+            first.append(at)
+        seen.add(content)
+    return first
+
+
+def lower_median(values: Sequence[int]) -> int:
+    """Return the middle value, of two the smaller."""
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def medians(cells: Sequence[Any], values: Sequence[int | None]) -> dict[Any, int]:
+    """Return the lower median of known values per cell; a cell that knows none takes that of all, -1 if there is none."""
+    known = [value for value in values if value is not None]
+    fallback = lower_median(known) if known else -1
+    found = {}
+    for cell in cells:
+        mine = [value for at, value in zip(cells, values, strict=True) if at == cell and value is not None]
+        found[cell] = lower_median(mine) if mine else fallback
+    return found
+
+
+def latest_label(rows: Sequence[tuple[float | None, str, str | None]]) -> int:
+    """Return what the latest concluding label says: 1, 0 or -1. rows: (known_at, reviewer, label)."""
+    said = -1
+    for _, _, label in sorted(rows, key=lambda row: (-math.inf if row[0] is None else row[0], row[1])):
+        said = {"VIOLATING": 1, "COMPLIANT": 0}.get(label or "", said)
+    return said
+
+
+# --- Estimators ------------------------------------------------------------------------------------------------------
