@@ -1,6 +1,6 @@
 """A model folder before anything loads it: what it holds, what of it is refused, and its fingerprint.
 
-Reads JSON and safetensors headers only; neither torch nor transformers is imported, nothing in the folder runs.
+Reads JSON and safetensors headers only: neither torch nor transformers is imported, nothing in it runs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 _TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
 _PICKLES = {".bin", ".ckpt", ".h5", ".joblib", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"}
+_ARCHITECTURE = "ForSequenceClassification"
+_POSITIONS = ("max_position_embeddings", "n_positions")
 # Position 0 of a text is padding_idx + 1 in these, so their tables hold that many positions more than tokens.
 _OFFSET_POSITIONS = {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta"}
 _NO_LIMIT = 1_000_000  # transformers writes 1e30 where a tokenizer knows no limit
@@ -38,7 +40,7 @@ class ModelFolder:
     activation : sigmoid where each label is judged apart (multi-label, or a single one), else softmax.
     vocabulary : token ids in tokenizer.json; load compares it with the embedding once more.
     max_length : tokens, special ones included; longer texts are cut.
-    files : (name, blake3 hex) of everything that decides a score; tokenizer_files the part that decides tokens.
+    files : (name, blake3 hex) of everything that decides a score; tokenizer_files : what decides tokens.
     """
 
     path: Path
@@ -73,7 +75,7 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
     DataError : every reason to refuse the folder that could be found, one line each.
     """
     if not path.is_dir():
-        raise DataError(f"{path}: no such model folder; give the path of a folder with {CONFIG} and {WEIGHTS}")
+        raise DataError(f"{path}: no such model folder; name a folder with {CONFIG} and {WEIGHTS}")
     config = _read_json(path, CONFIG)
     tokenizer = _read_json(path, TOKENIZER)
     settings = _read_json(path, TOKENIZER_CONFIG) if (path / TOKENIZER_CONFIG).is_file() else {}
@@ -92,8 +94,8 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
     files = weight_files(path)
     if not has_head(read_shapes(files), len(labels)):
         raise DataError(
-            f"{path}: {files[0].name} holds no classification head with {len(labels)} rows, so its scores would be "
-            "random; train the head, or give the folder of the trained classifier"
+            f"{path}: {files[0].name} holds no classification head of {len(labels)} rows, one per label; its "
+            "scores would be random: name the folder of the trained classifier"
         )
     present = [path / name for name in (CONFIG, *_TOKENIZER_FILES) if (path / name).is_file()]
     return ModelFolder(
@@ -134,7 +136,7 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads((folder / name).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{folder}: {name} cannot be read as JSON ({type(error).__name__}); copy it again") from error
+        raise DataError(f"{folder}: {name} is no JSON ({type(error).__name__}); copy it again") from error
     if not isinstance(value, dict):
         raise DataError(f"{folder}: {name} holds no JSON object; copy it again")
     return value
@@ -144,17 +146,17 @@ def _unsafe_files(folder: Path) -> Iterator[str]:
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
         if file.suffix.lower() in _PICKLES:
-            yield f"{folder}: {name} may hold pickled code; remove it, the engine reads safetensors only"
+            yield f"{folder}: {name} may hold pickled code; remove it, only safetensors are read"
         if file.suffix.lower() == ".py":
-            yield f"{folder}: {name} is code, which the engine never runs; remove it, or use a model that needs none"
+            yield f"{folder}: {name} is code, which the engine never runs; use a model that needs none"
     if (folder / "adapter_config.json").is_file():
-        yield f"{folder}: adapter_config.json makes it an adapter of another model; merge and save the whole model"
+        yield f"{folder}: adapter_config.json makes it an adapter of another model; save the merged model"
 
 
 def _unsafe_settings(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
     for name, values in ((CONFIG, config), (TOKENIZER_CONFIG, settings)):
         if "auto_map" in values:
-            yield f"{folder}: {name} has auto_map, which asks for code of its own; use a model that needs none"
+            yield f"{folder}: {name} has auto_map, which asks for its own code; use a model that needs none"
     for key in ("quantization_config", "transformers_weights"):
         if config.get(key) is not None:
             yield f"{folder}: {CONFIG} has {key}; save the plain weights as {WEIGHTS}"
@@ -162,10 +164,11 @@ def _unsafe_settings(folder: Path, config: dict[str, Any], settings: dict[str, A
 
 def _wrong_architecture(folder: Path, config: dict[str, Any]) -> Iterator[str]:
     named = config.get("architectures")
-    if not isinstance(named, list) or len(named) != 1 or not str(named[0]).endswith("ForSequenceClassification"):
-        yield f"{folder}: {CONFIG} has architectures {json.dumps(named)}; the engine needs one …ForSequenceClassification"
+    known = isinstance(named, list) and len(named) == 1 and str(named[0]).endswith(_ARCHITECTURE)
+    if not known:
+        yield f"{folder}: {CONFIG} has architectures {json.dumps(named)}; use one model …{_ARCHITECTURE}"
     if config.get("problem_type") == "regression":
-        yield f"{folder}: {CONFIG} has problem_type regression, whose outputs are no scores in [0, 1]; use a classifier"
+        yield f"{folder}: {CONFIG} has problem_type regression: outputs outside [0, 1]; use a classifier"
 
 
 def _wrong_outputs(folder: Path, outputs: Mapping[str, str], labels: tuple[str, ...]) -> Iterator[str]:
@@ -174,7 +177,7 @@ def _wrong_outputs(folder: Path, outputs: Mapping[str, str], labels: tuple[str, 
             hint = did_you_mean(label, labels)
             yield f'{folder}: outputs.{policy}: the model has no label "{label}"{hint}'
         elif labels.count(label) > 1:
-            yield f'{folder}: outputs.{policy}: "{label}" names {labels.count(label)} labels; rename them in id2label'
+            yield f'{folder}: outputs.{policy}: several labels are named "{label}"; rename them in id2label'
 
 
 def _wrong_sizes(
@@ -182,11 +185,11 @@ def _wrong_sizes(
 ) -> Iterator[str]:
     if embedding and vocabulary > embedding:
         yield (
-            f"{folder}: {TOKENIZER} has token ids up to {vocabulary - 1}, the embedding {embedding} rows (vocab_size); "
+            f"{folder}: {TOKENIZER} has token ids up to {vocabulary - 1}, {CONFIG} vocab_size {embedding}; "
             "use the tokenizer that the model was trained with"
         )
     if wanted is not None and positions is not None and wanted > positions:
-        yield f"{folder}: max_length {wanted} is above the {positions} positions of the model; set {positions} or less"
+        yield f"{folder}: max_length {wanted} is above the {positions} positions of the model; lower it"
 
 
 def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
@@ -210,17 +213,16 @@ def _vocabulary(folder: Path, tokenizer: dict[str, Any]) -> int:
     """Return the highest token id of a tokenizer.json plus 1."""
     try:
         vocab = tokenizer["model"]["vocab"]
-        ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))  # Unigram: a list of (token, log p)
+        # Unigram writes a list of (token, log probability), the others a map from token to id.
+        ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))
         added = [token["id"] for token in tokenizer.get("added_tokens") or []]
-        return int(max(*ids, *added, -1, -1)) + 1
+        return int(max([-1, *ids, *added])) + 1
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{folder}: {TOKENIZER} has no vocabulary that can be read; save the tokenizer again"
-        ) from error
+        raise DataError(f"{folder}: {TOKENIZER} has no vocabulary; save the tokenizer again") from error
 
 
 def _length_limits(config: dict[str, Any], settings: dict[str, Any]) -> _Limits:
-    positions = _whole_number(config, "max_position_embeddings") or _whole_number(config, "n_positions") or None
+    positions = next((n for key in _POSITIONS if (n := _whole_number(config, key))), None)
     if positions and config.get("model_type") in _OFFSET_POSITIONS:
         positions -= _whole_number(config, "pad_token_id") + 1
     given = settings.get("model_max_length")

@@ -14,8 +14,8 @@ _SEED = 8
 def probe_equality(scorer: HuggingFaceText) -> bool:
     """Score some made-up contents together, in reverse, and each alone; say whether all bytes agree.
 
-    Three times 335 tokens of work. True is evidence, not proof (the tests try far more shapes). Where it is False,
-    the manifest says "equal within 1e-6".
+    Three times 335 tokens of work. True is evidence, not proof (the tests try far more shapes). Where it is
+    False, the manifest says "equal within 1e-6".
     """
     id_lists = _made_up(scorer.folder.vocabulary, scorer.folder.max_length)
     together_UP = scorer.score_tokens(_pack(id_lists))

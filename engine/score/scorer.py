@@ -30,7 +30,7 @@ class Scorer(Protocol):
 
 
 class KeywordScorer:
-    """A scorer without a model: the share of a policy's words that a content holds, upper and lower case alike.
+    """A scorer without a model: the share of a policy's words that a content holds, in any case.
 
     Deterministic and instant; for tests, dry runs and a baseline that anybody can read.
     """

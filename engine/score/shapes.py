@@ -36,7 +36,7 @@ class Shapes:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One forward pass: `index_B` (int64) numbers the contents of its rows, all `length` tokens long; -1 is a dummy."""
+    """One forward pass over contents of `length` tokens: `index_B`, int64, numbers them, -1 for a dummy."""
 
     length: int
     index_B: I64
@@ -60,7 +60,7 @@ def plan_batches(length_U: I32, shapes: Shapes) -> tuple[Batch, ...]:
 
 
 def padding(plan: tuple[Batch, ...], length_U: I32) -> float:
-    """Return computed tokens over real tokens − 1, dummy rows included; 0 where there is nothing to compute."""
+    """Return computed tokens over real tokens − 1, dummy rows included; 0 where nothing is computed."""
     real = int(length_U.sum())
     computed = sum(batch.length * len(batch.index_B) for batch in plan)
     return computed / real - 1 if real else 0.0

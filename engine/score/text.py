@@ -14,7 +14,7 @@ from engine.score.shapes import Shapes, plan_batches
 from engine.score.tokens import Tokens, join_fields, tokenize
 from engine.score.transformer import Transformer, load_transformer
 
-# Tile sizes by measurement on a CPU (README); a GPU wants larger ones, and there results may depend on the rows.
+# Tile sizes: on a CPU by measurement (README). A GPU wants larger ones; its results may depend on the rows.
 SHAPES = {"cpu": Shapes(tile=1024, ragged=True), "cuda": Shapes(tile=32_768, ragged=False)}
 
 
@@ -37,8 +37,8 @@ class TextFacts:
 class HuggingFaceText:
     """A text classifier in memory. Open one with `open_text_scorer`.
 
-    Texts are valid Unicode; their fields are joined by `separator`, None reads as empty. Tokens beyond max_length
-    are cut and counted in `facts()`.
+    Texts are valid Unicode; their fields are joined by `separator`, None reads as empty. Tokens beyond
+    max_length are cut, which `facts()` counts.
     """
 
     def __init__(self, folder: ModelFolder, transformer: Transformer, device: Device, separator: str) -> None:
@@ -66,7 +66,7 @@ class HuggingFaceText:
         return self.score_tokens(tokens)
 
     def tokens(self, contents: Contents) -> Tokens:
-        """Tokenize contents; scorers whose folders have equal `tokenizer_files` and max_length may share the result."""
+        """Tokenize contents; scorers of equal tokenizer_files, max_length and separator may share them."""
         texts = join_fields(contents, self._separator)
         return tokenize(self._transformer.tokenizer, texts, self._folder.max_length, self._transformer.blank)
 

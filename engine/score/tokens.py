@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from engine.score.shapes import Batch
 
-# A text is cut to this many characters per token of max_length before it is tokenized, which bounds time and memory:
-# 10 MB of text would take 15 s and 4 GB. Ordinary text has 4 to 5 characters a token.
+# A text is cut to this many characters per token of max_length before it is tokenized, which bounds time and
+# memory: 10 MB of text would take 15 s and 4 GB. Ordinary text has 4 to 5 characters a token.
 CHARACTERS_PER_TOKEN = 64
 _CHARACTERS_AT_ONCE = 1 << 20
 
@@ -37,7 +37,8 @@ class Tokens:
     def ids(self, batch: Batch) -> I64:
         """Return the ids of a batch, int64, shape (rows, length); a dummy row repeats the first content."""
         row_B = np.where(batch.index_B < 0, batch.index_B[0], batch.index_B)
-        return self.id_T[self.start_U[row_B][:, None] + np.arange(batch.length)].astype(np.int64)
+        id_BL: I64 = self.id_T[self.start_U[row_B][:, None] + np.arange(batch.length)].astype(np.int64)
+        return id_BL
 
 
 def as_tokens(id_lists: Sequence[Sequence[int]], cut: Sequence[bool]) -> Tokens:

@@ -49,13 +49,13 @@ def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
         raise DataError(
-            f"{folder.path}: the tokenizer has token ids up to {highest}, the embedding {rows} rows; use the tokenizer "
-            "that the model was trained with"
+            f"{folder.path}: the tokenizer has token ids up to {highest}, the embedding {rows} rows; "
+            "use the tokenizer that the model was trained with"
         )
     pad_adopted = tokenizer.pad_token is None
     if pad_adopted:
         if tokenizer.eos_token is None:
-            raise DataError(f"{folder.path}: the tokenizer has neither pad_token nor eos_token; name a pad_token")
+            raise DataError(f"{folder.path}: the tokenizer has no pad_token and no eos_token; name one")
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
     widen_products(model)
@@ -84,14 +84,14 @@ def _load_model(folder: ModelFolder, device: Device) -> Any:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        raise DataError(f"{folder.path}: transformers cannot load the model: {_first_line(error)}") from error
+        raise DataError(f"{folder.path}: the model cannot be loaded: {_first_line(error)}") from error
     _refuse_partial(folder, loading)
     return model.eval().to(device.name)
 
 
 def _refuse_partial(folder: ModelFolder, loading: dict[str, Any]) -> None:
-    """Refuse weights that do not fit the architecture: what is missing would be random, what is left over unused."""
-    faults = [f"{folder.path}: transformers reports {message.splitlines()[0]}" for message in loading["error_msgs"]]
+    """Refuse weights that do not fit: what is missing would be random, what is left over unused."""
+    faults = [f"{folder.path}: transformers reports {_first_line(text)}" for text in loading["error_msgs"]]
     for key, meaning in _MISFITS.items():
         names = sorted(str(name[0] if isinstance(name, tuple) else name) for name in loading[key])
         if names:
@@ -107,12 +107,12 @@ def _load_tokenizer(folder: ModelFolder) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise DataError(f"{folder.path}: transformers cannot load the tokenizer: {_first_line(error)}") from error
+        raise DataError(f"{folder.path}: the tokenizer cannot be loaded: {_first_line(error)}") from error
     if not tokenizer.is_fast:
-        raise DataError(f"{folder.path}: {type(tokenizer).__name__} is not a fast tokenizer; save it as tokenizer.json")
+        raise DataError(f"{folder.path}: {type(tokenizer).__name__} is not fast; save a tokenizer.json")
     special = tokenizer.num_special_tokens_to_add()
     if folder.max_length <= special:
-        raise DataError(f"{folder.path}: max_length {folder.max_length} leaves no room beside {special} special tokens")
+        raise DataError(f"{folder.path}: max_length {folder.max_length} must exceed {special} special tokens")
     return tokenizer
 
 
@@ -125,13 +125,13 @@ def _cutting(tokenizer: Any, folder: ModelFolder) -> Tokenizer:
 
 
 def _be_quiet() -> None:
-    """Silence what transformers and tokenizers print while they load: this file checks what the reports would say."""
+    """Silence what transformers and tokenizers print while loading: this file checks what they would say."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: object) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -33,7 +33,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     names = _indexed_names(folder / INDEX)
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
-            raise DataError(f'{folder}: {INDEX} names "{name}", which is not a file in the folder; copy it again')
+            raise DataError(f'{folder}: {INDEX} names "{name}", which the folder lacks; copy it again')
     return tuple(folder / name for name in names)
 
 
@@ -52,7 +52,7 @@ def read_shapes(files: tuple[Path, ...]) -> dict[str, tuple[int, ...]]:
 
 def has_head(shapes: Mapping[str, tuple[int, ...]], labels: int) -> bool:
     """Say whether some classification tensor has one row per label."""
-    return any(_HEAD.search(name) and len(shape) == 2 and shape[0] == labels for name, shape in shapes.items())
+    return any(_HEAD.search(name) and shape[0] == labels for name, shape in shapes.items() if len(shape) == 2)
 
 
 def _indexed_names(index: Path) -> list[str]:
@@ -60,7 +60,7 @@ def _indexed_names(index: Path) -> list[str]:
         names = set(json.loads(index.read_bytes())["weight_map"].values())
         return sorted(str(name) for name in names)
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{index.parent}: {INDEX} cannot be read ({type(error).__name__}); copy it again") from error
+        raise DataError(f"{index.parent}: {INDEX} is broken ({type(error).__name__}); copy it again") from error
 
 
 def _file_shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -68,7 +68,7 @@ def _file_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(size - 8, _LARGEST_HEADER):
-            raise DataError(f"{file.parent}: {file.name} is truncated: {size} bytes, header of {length}; copy it again")
+            raise DataError(f"{file.parent}: {file.name} is truncated at {size} bytes; copy it again")
         try:
             header = json.loads(stream.read(length))
             header.pop("__metadata__", None)
@@ -77,5 +77,5 @@ def _file_shapes(file: Path) -> dict[str, tuple[int, ...]]:
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise DataError(f"{file.parent}: {file.name} has a broken header; copy it again") from error
     if end != size:
-        raise DataError(f"{file.parent}: {file.name} has {size} bytes where its header promises {end}; copy it again")
+        raise DataError(f"{file.parent}: {file.name} has {size} bytes, its header says {end}; copy it again")
     return shapes

@@ -19,8 +19,8 @@ TIER_RISK = (1.5, 0.6, 0.3)
 HONEST, CRUDE, CUNNING = 0, 1, 2
 BAD_SHARE = 0.08
 CUNNING_SHARE = 0.3  # of the bad actors: they hide among compliant ads and favour what v1 misses
-NEVER_BAD = 20  # the largest advertisers are too well known
-BAD_SIZE = 1.6  # bad actors submit more than honest advertisers of their rank
+NEVER_BAD = 60  # the largest advertisers are too well known
+BAD_SIZE = 2.0  # bad actors submit more than honest advertisers of their rank
 VIOLATING_TARGET = 0.07
 HONEST_RATE = 0.004
 

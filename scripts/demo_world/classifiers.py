@@ -55,6 +55,8 @@ def load_encoder(folder: Path) -> Encoder:
     tokenizer.backend_tokenizer.no_padding()  # the package's file pads everything to 128 tokens
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.model_max_length = MAX_TOKENS
+    for stale in ("max_length", "pad_to_multiple_of", "stride", "truncation_strategy", "local_files_only"):
+        tokenizer.init_kwargs.pop(stale, None)
     model.train(False)  # also where weights are trained: dropout would make the cached layers differ
     return Encoder(model, tokenizer)
 

@@ -1,0 +1,175 @@
+"""Strategies as arrays: one way to decide, whatever the operator wrote."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.expression import ALWAYS, Atom, parse
+from engine.records import LOGGED, Decision
+from engine.strategy import (
+    AND,
+    NOT,
+    OR,
+    PUSH,
+    TRUE,
+    Review,
+    Rule,
+    Strategy,
+    StrategyTable,
+    build_table,
+    columns_read,
+    logged_strategy,
+)
+from generators import SINGLE, Rules, World, examples, rule_lists, trees, worlds, write
+from oracles import Creative, Tree, decide, holds
+
+APPROVE = Rule(ALWAYS, Decision.APPROVE)
+
+
+def rule(when: str, then: str, share: float = 1.0, policy: str | None = None) -> Rule:
+    return Rule(parse(when), Decision[then], share, policy)
+
+
+def run_program(table: StrategyTable, at: int, creative: Creative) -> bool:
+    """Run the postfix program of one rule on one creative; a stack of plain booleans."""
+    stack: list[bool] = []
+    for i in range(table.rule_start_R[at], table.rule_start_R[at + 1]):
+        op = table.op_L[i]
+        if op == PUSH:
+            atom = table.atoms[table.arg_L[i]]
+            if atom.operator == "missing":
+                stack.append(holds(("missing", atom.column), creative))
+            else:
+                stack.append(holds(("atom", atom.column, atom.operator, atom.value), creative, SINGLE))
+        elif op == NOT:
+            stack.append(not stack.pop())
+        elif op == TRUE:
+            stack.append(True)
+        else:
+            right, left = stack.pop(), stack.pop()
+            stack.append((left and right) if op == AND else (left or right))
+            assert op in (AND, OR)
+        assert len(stack) <= table.stack
+    assert len(stack) == 1
+    return stack[0]
+
+
+@examples(60)
+@given(written=st.lists(trees(), min_size=1, max_size=3), world=worlds(sizes=(8,)))
+def test_the_program_of_a_rule_says_what_its_expression_says(written: list[Tree], world: World) -> None:
+    rules = tuple(rule(write(tree), "REJECT") for tree in written)
+    table = build_table([Strategy("s", rules, APPROVE)])
+    for creative in world.plain:
+        found = [run_program(table, at, creative) for at in range(len(rules) + 1)]
+        assert found == [*(holds(tree, creative, SINGLE) for tree in written), True]
+
+
+@examples(60)
+@given(drawn=rule_lists(), world=worlds(sizes=(8,)))
+def test_the_first_rule_of_the_deciding_order_decides_as_the_slow_twin(drawn: Rules, world: World) -> None:
+    table = build_table([drawn.strategy()])
+    for creative in world.plain:
+        at = next(at for at in range(len(table.rules[0])) if run_program(table, at, creative))
+        found = table.rules[0][at]
+        wanted = decide(drawn.rules, drawn.otherwise, drawn.match, creative, SINGLE)
+        assert (found.decision.name, found.share, found.policy) == wanted
+
+
+def test_harshest_sorts_reject_review_limit_approve_and_smaller_limits_first() -> None:
+    written = (
+        rule("a >= 1", "APPROVE"),
+        rule("b >= 1", "LIMIT", 0.5),
+        rule("c >= 1", "LIMIT", 0.2),
+        rule("d >= 1", "REJECT"),
+    )
+    (rules,) = build_table([Strategy("s", written, APPROVE, "harshest")]).rules
+    assert [(r.decision.name, r.share) for r in rules] == [
+        ("REJECT", 1.0),
+        ("LIMIT", 0.2),
+        ("LIMIT", 0.5),
+        ("APPROVE", 1.0),
+        ("APPROVE", 1.0),
+    ]
+
+
+def test_a_review_over_a_limit_keeps_the_smaller_share_and_the_policy_of_the_review() -> None:
+    written = (
+        rule("a >= 1", "LIMIT", 0.5, "adult"),
+        rule("b >= 1", "LIMIT", 0.2, "adult"),
+        rule("c >= 1", "REVIEW", 1.0, "scam"),
+    )
+    (rules,) = build_table([Strategy("s", written, APPROVE, "harshest")]).rules
+    reviews = [r for r in rules if r.decision is Decision.REVIEW]
+    assert [(r.share, r.policy) for r in reviews] == [(0.2, "scam"), (0.5, "scam"), (1.0, "scam")]
+
+
+def test_first_leaves_rules_in_the_order_they_were_written() -> None:
+    written = (rule("a >= 1", "APPROVE"), rule("b >= 1", "REJECT"))
+    (rules,) = build_table([Strategy("s", written, APPROVE)]).rules
+    assert rules == (*written, APPROVE)
+
+
+def test_equal_comparisons_are_one_atom_over_all_strategies() -> None:
+    one = Strategy("one", (rule("a >= 1 and b >= 1", "REJECT"),), APPROVE)
+    two = Strategy("two", (rule("b >= 1 or a >= 1", "REVIEW"), rule("a >= 2", "REVIEW")), APPROVE)
+    table = build_table([one, two])
+    assert table.atoms == (Atom("a", ">=", 1.0), Atom("b", ">=", 1.0), Atom("a", ">=", 2.0))
+    assert table.names == ("one", "two")
+    assert table.outcomes == 3
+    assert table.strategy_start_S.tolist() == [0, 2, 5]
+    assert len(table.rule_start_R) == 6
+    assert table.op_L.dtype == np.int8
+
+
+def test_a_strategy_without_rules_is_its_otherwise() -> None:
+    table = build_table([Strategy("s", (), Rule(ALWAYS, Decision.REVIEW))])
+    assert [r.decision for r in table.rules[0]] == [Decision.REVIEW]
+    assert table.op_L.tolist() == [TRUE]
+
+
+def test_a_missing_score_goes_to_review_before_any_rule() -> None:
+    written = (rule('v1.scam >= 0.5 or region == "US"', "APPROVE"), rule("v2.scam >= 0.5", "REJECT"))
+    strategy = Strategy("s", written, APPROVE)
+    (rules,) = build_table([strategy], missing_to_review=True).rules
+    assert rules[0].decision is Decision.REVIEW
+    assert rules[0].when == parse("missing(v1.scam) or missing(v2.scam)")
+    assert rules[1:3] == written
+
+
+def test_a_strategy_that_reads_no_score_sends_nobody_to_review_for_a_missing_one() -> None:
+    strategy = Strategy("s", (rule('region == "US"', "REJECT"),), APPROVE)
+    assert build_table([strategy], missing_to_review=True).rules == build_table([strategy]).rules
+
+
+def test_columns_read_are_named_once_in_order() -> None:
+    strategy = Strategy("s", (rule("b >= 1 and a >= 1", "REJECT"), rule("c >= 1 or b < 2", "REVIEW")), APPROVE)
+    assert columns_read(strategy) == ("b", "a", "c")
+
+
+def test_history_is_a_rule_per_code_and_the_last_code_is_what_is_left() -> None:
+    pairs = [(0, rule("x >= 0", "APPROVE")), (3, rule("x >= 0", "REJECT")), (4, rule("x >= 0", "REVIEW"))]
+    strategy = logged_strategy(pairs)
+    assert strategy.name == LOGGED
+    assert [r.when for r in strategy.rules] == [Atom(LOGGED, "==", 0.0), Atom(LOGGED, "==", 3.0)]
+    assert strategy.otherwise.decision is Decision.REVIEW
+    assert columns_read(strategy) == (LOGGED,)
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "specificity", "rates"),
+    [
+        (0.9, 0.8, (0.9, 0.8)),
+        ({"scam": 0.9}, 0.8, (0.9, 0.8)),
+        ({"scam": 0.9}, {"scam": 0.7}, (0.9, 0.7)),
+        ({"adult": 0.9}, 0.8, None),
+        (0.9, {"adult": 0.8}, None),
+        ({"scam": 0.0}, 0.0, (0.0, 0.0)),
+    ],
+)
+def test_reviewers_have_one_rate_for_all_policies_or_one_each(
+    sensitivity: object, specificity: object, rates: tuple[float, float] | None
+) -> None:
+    assert Review(sensitivity, specificity).rates("scam") == rates
