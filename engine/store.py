@@ -54,26 +54,31 @@ def commit_bytes(path: Path, data: bytes, identity: str, rows: int = 0) -> Commi
     """
     committed = Committed(path, rows, blake3(data).hexdigest())
     mark = {"rows": rows, "hash": committed.hash, "identity": identity}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
-        write_whole(_mark(path), json.dumps(mark).encode())
-    except OSError as error:
-        raise MachineError(f"{path}: cannot be written ({error.strerror}); make room or mend the permissions") from None
+    write_whole(path, data)
+    write_whole(_mark(path), json.dumps(mark).encode())
     return committed
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
+    """Write a file, and its folder, so that a reader sees the old one or the new one, never a part.
+
+    Raises
+    ------
+    MachineError : the disk refuses.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written ({error.strerror}); make room or mend the permissions") from None
 
 
 def find_committed(path: Path, identity: str) -> Committed | None:
@@ -168,7 +173,6 @@ class RunDirectory:
 
     def write_manifest(self, manifest: Mapping[str, object]) -> None:
         """Replace manifest.json in one step."""
-        self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / MANIFEST, (json.dumps(manifest, indent=1, default=str) + "\n").encode())
 
     def write_text(self, name: str, text: str) -> Path:

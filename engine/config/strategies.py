@@ -44,7 +44,7 @@ def compile_strategies(config: Config) -> tuple[list[Strategy], list[str]]:
     """Return all strategies in config order, `logged` first where history has decisions, and the faults found."""
     strategies: list[Strategy] = []
     faults: list[str] = []
-    if config.creatives.columns.logged_decision and config.creatives.decisions:
+    if config.creatives.columns.logged_decision and logged_values(config):
         strategies.append(_logged(config))
     for name in config.strategies:
         key = f"strategies.{name}"

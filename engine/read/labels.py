@@ -19,6 +19,7 @@ _VALUES = {"VIOLATING": VIOLATING, "COMPLIANT": COMPLIANT, "UNKNOWN": NOT_CONCLU
 SOURCES = ("audit", "review", "appeal", "report")
 _NEEDED = ("creative_id", "policy", "label", "source")
 _REPORTED_TOLERANCE = 1e-9
+_NEVER = -(2**63)
 
 
 def label_columns(table: pa.Table, names: Mapping[str, str], source: str) -> pa.Table:
@@ -62,8 +63,9 @@ def resolve_labels(labels: pa.Table, policies: Sequence[str], audit: Audit | Non
     DataError : an audit label without a probability in (0, 1], in two strata, or one that contradicts the frame.
     """
     labels = labels.filter(pc.is_in(labels["policy"], pa.array(policies, pa.string())))
-    order = [("creative_id", "ascending"), ("known_at", "ascending"), ("reviewer_id", "ascending")]
-    labels = labels.sort_by(order, null_placement="at_start")  # a label known at an unknown time is never the latest
+    known_at = pc.fill_null(labels["known_at"].cast(pa.int64()), _NEVER)  # an unknown time is never the latest
+    labels = labels.append_column("known_order", known_at)
+    labels = labels.sort_by([("creative_id", "ascending"), ("known_order", "ascending"), ("reviewer_id", "ascending")])
     ids, row_of = _factorize(labels["creative_id"])
     policy_at = pc.index_in(labels["policy"], pa.array(policies, pa.string())).to_numpy()
     value = pc.index_in(labels["label"], pa.array(list(_VALUES))).fill_null(len(_VALUES)).to_numpy()

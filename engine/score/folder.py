@@ -91,12 +91,7 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
     ]
     if faults:
         raise DataError(*faults)
-    files = weight_files(path)
-    if not has_head(read_shapes(files), len(labels)):
-        raise DataError(
-            f"{path}: {files[0].name} holds no classification head of {len(labels)} rows, one per label; its "
-            "scores would be random: name the folder of the trained classifier"
-        )
+    weights = _trained_weights(path, len(labels))
     present = [path / name for name in (CONFIG, *_TOKENIZER_FILES) if (path / name).is_file()]
     return ModelFolder(
         path=path,
@@ -106,7 +101,7 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
         activation=_activation(config, labels),
         vocabulary=vocabulary,
         max_length=max_length or limits.default,
-        files=tuple((file.name, _hash_file(file)) for file in (*present, *files)),
+        files=tuple((file.name, _hash_file(file)) for file in (*present, *weights)),
     )
 
 
@@ -190,6 +185,16 @@ def _wrong_sizes(
         )
     if wanted is not None and positions is not None and wanted > positions:
         yield f"{folder}: max_length {wanted} is above the {positions} positions of the model; lower it"
+
+
+def _trained_weights(folder: Path, labels: int) -> tuple[Path, ...]:
+    files = weight_files(folder)
+    if not has_head(read_shapes(files), labels):
+        raise DataError(
+            f"{folder}: {files[0].name} holds no classification head of {labels} rows, one per label; its scores "
+            "would be random: name the folder of the trained classifier"
+        )
+    return files
 
 
 def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:

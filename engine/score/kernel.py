@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.score.folder import Activation
 
 # Part of every fingerprint. Raise it with any change here or in shapes.py, tokens.py, transformer.py, text.py
-# that may change a bit of some score: product size, attention, activation, clip, join. All is then scored anew.
+# that may change a bit of some score: product size, attention, activation, clip, join. All is made anew.
 KERNEL_VERSION = 1
 
 # Measured with MKL 2024.2 on AVX2, hidden sizes 384 and 768: 4 rows are enough with one thread, 16 with two.

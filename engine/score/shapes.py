@@ -1,9 +1,8 @@
 """The closed set of (length, rows) shapes, and the plan of a shard's batches. Plain numpy, no torch.
 
 A batch holds contents of one token length, so no token is ever padding and no attention mask is needed.
-Its rows are a power of two. Where results do not depend on the number of rows (CPU, see kernel.py) a tail is
-split into smaller powers of two; where they may (GPU) the tail is filled with dummy rows, and the number of
-rows follows from the length alone.
+Where results do not depend on the number of rows (a CPU, see kernel.py) the contents of a length are split into
+batches of even size. Where they may (a GPU) rows follow from the length alone, and dummy rows fill the tail.
 """
 
 from __future__ import annotations
@@ -19,19 +18,17 @@ DUMMY = -1
 
 @dataclass(frozen=True)
 class Shapes:
-    """A closed set of shapes: any length, with `full_rows(length)` rows, or fewer where `ragged`.
+    """A closed set: any length, with `full_rows(length)` rows, or also with fewer where `ragged`.
 
     tile : most tokens in a batch of more than one row.
-    ragged : tails are split into smaller powers of two; otherwise they are filled with dummy rows.
     """
 
     tile: int
     ragged: bool
 
     def full_rows(self, length: int) -> int:
-        """Return the largest power of two whose rows of `length` tokens fit the tile; at least 1."""
-        fitting = max(1, self.tile // length)
-        return 1 << (fitting.bit_length() - 1)
+        """Return how many rows of `length` tokens fit the tile; at least 1."""
+        return max(1, self.tile // length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,12 @@ def plan_batches(length_U: I32, shapes: Shapes) -> tuple[Batch, ...]:
     order_U = np.argsort(-length_U.astype(np.int64), kind="stable")
     edges = np.flatnonzero(np.diff(length_U[order_U])) + 1
     groups = np.split(order_U, edges) if len(order_U) else []
-    return tuple(batch for group in groups for batch in _batches(int(length_U[group[0]]), group, shapes))
+    split = _split_evenly if shapes.ragged else _split_full
+    plan: list[Batch] = []
+    for index in groups:
+        length = int(length_U[index[0]])
+        plan += [Batch(length, part) for part in split(index, shapes.full_rows(length))]
+    return tuple(plan)
 
 
 def padding(plan: tuple[Batch, ...], length_U: I32) -> float:
@@ -66,15 +68,12 @@ def padding(plan: tuple[Batch, ...], length_U: I32) -> float:
     return computed / real - 1 if real else 0.0
 
 
-def _batches(length: int, index: I64, shapes: Shapes) -> list[Batch]:
-    """Cut the contents of one length into batches."""
-    rows = shapes.full_rows(length)
-    batches = []
-    while len(index):
-        while shapes.ragged and rows > len(index):
-            rows //= 2
-        taken, index = index[:rows], index[rows:]
-        filled = np.full(rows, DUMMY, np.int64)
-        filled[: len(taken)] = taken
-        batches.append(Batch(length, filled))
-    return batches
+def _split_evenly(index: I64, rows: int) -> list[I64]:
+    """Split into the fewest parts of at most `rows`, whose sizes differ by at most one."""
+    return np.array_split(index, -(-len(index) // rows))
+
+
+def _split_full(index: I64, rows: int) -> list[I64]:
+    """Split into parts of exactly `rows`, the last one filled with dummies."""
+    missing = -len(index) % rows
+    return np.split(np.pad(index, (0, missing), constant_values=DUMMY), (len(index) + missing) // rows)

@@ -60,7 +60,7 @@ def _indexed_names(index: Path) -> list[str]:
         names = set(json.loads(index.read_bytes())["weight_map"].values())
         return sorted(str(name) for name in names)
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{index.parent}: {INDEX} is broken ({type(error).__name__}); copy it again") from error
+        raise DataError(f"{index.parent}: {INDEX} is broken ({error!r}); copy it again") from error
 
 
 def _file_shapes(file: Path) -> dict[str, tuple[int, ...]]:

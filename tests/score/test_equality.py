@@ -1,0 +1,81 @@
+"""A score is a function of content, model and settings: bytes, not tolerances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.records import Contents
+from engine.score.device import Device
+from engine.score.folder import inspect_folder
+from engine.score.kernel import forward
+from engine.score.probe import probe_equality
+from engine.score.shapes import Shapes
+from engine.score.text import HuggingFaceText, open_text_scorer
+
+OUTPUTS = {"tiny": {"scam": "SCAM", "adult": "ADULT"}, "wide": {"scam": "LABEL_0"}, "padless": {"scam": "LABEL_1"}}
+
+
+@pytest.fixture(params=list(OUTPUTS))
+def scorer(request: pytest.FixtureRequest) -> HuggingFaceText:
+    folder = inspect_folder(request.getfixturevalue(request.param), OUTPUTS[request.param])
+    return open_text_scorer(folder, device=Device("cpu"), threads=1)
+
+
+def contents(texts: list[str]) -> Contents:
+    return Contents(tuple((text,) for text in texts))
+
+
+def test_order_batch_mates_positions_and_tails_change_no_byte(scorer: HuggingFaceText, texts: list[str]) -> None:
+    score_UP = scorer.score(contents(texts))
+    random = np.random.default_rng(11)
+    for size in (len(texts), 40, 17, 5, 3, 2, 1, 1, 1):
+        some = random.permutation(len(texts))[:size]
+        assert scorer.score(contents([texts[u] for u in some])).tobytes() == score_UP[some].tobytes()
+
+
+def test_two_threads_change_no_byte(scorer: HuggingFaceText, texts: list[str]) -> None:
+    import torch
+
+    score_UP = scorer.score(contents(texts))
+    torch.set_num_threads(2)
+    assert scorer.score(contents(texts)).tobytes() == score_UP.tobytes()
+    alone_UP = np.concatenate([scorer.score(contents([text])) for text in texts])
+    assert alone_UP.tobytes() == score_UP.tobytes()
+
+
+def test_the_tile_and_filled_tails_change_no_byte(scorer: HuggingFaceText, texts: list[str]) -> None:
+    score_UP = scorer.score(contents(texts))
+    for shapes in (Shapes(1, ragged=True), Shapes(100, ragged=True), Shapes(300, ragged=False)):
+        scorer._shapes = shapes
+        assert scorer.score(contents(texts)).tobytes() == score_UP.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 11, 16, 23, 40])
+def test_logits_of_every_number_of_rows_are_equal(scorer: HuggingFaceText, length: int, threads: int) -> None:
+    import torch
+
+    model = scorer._transformer.model
+    ids = np.random.default_rng(length).integers(0, scorer.folder.vocabulary, (24, length))
+    whole = forward(model, ids, "cpu")
+    torch.set_num_threads(threads)
+    for rows in (1, 2, 3, 4, 5, 7, 9, 16, 17):
+        assert forward(model, ids[:rows], "cpu").tobytes() == whole[:rows].tobytes()
+        assert forward(model, ids[-rows:], "cpu").tobytes() == whole[-rows:].tobytes()
+
+
+def test_the_probe_agrees_on_this_machine_and_leaves_no_trace(scorer: HuggingFaceText) -> None:
+    assert probe_equality(scorer)
+    assert scorer.facts().contents == 0
+
+
+def test_the_probe_notices_a_score_that_depends_on_its_position(scorer: HuggingFaceText) -> None:
+    def positional(tokens: object) -> np.ndarray:
+        honest = HuggingFaceText.score_tokens(scorer, tokens)  # type: ignore[arg-type]
+        return honest + np.arange(len(honest), dtype=np.float32)[:, None] * np.float32(1e-6)
+
+    scorer.score_tokens = positional  # type: ignore[assignment, method-assign]
+    assert not probe_equality(scorer)
