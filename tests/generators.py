@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from oracles import Tree
 
 from engine.expression import parse
 from engine.read.spec import CreativesSpec, LoggedValue
 from engine.records import WEIGHTS, Column, Decision
 from engine.replay.replay import Creatives
 from engine.strategy import Rule, Strategy
-from oracles import Tree
 
 ODD_SIZES = (0, 1, 63, 64, 65, 129)
 THRESHOLDS = (0.1, 0.3, 1 / 3, 0.5, 0.7, 0.9, 0.0, 1.0)
@@ -32,9 +32,7 @@ SINGLE = frozenset({"v1.scam", "v1.adult"})  # the float32 columns
 
 def examples(count: int) -> settings:
     """Return the house settings for a property: the same examples on every machine, no clock."""
-    return settings(
-        max_examples=count, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-    )
+    return settings(max_examples=count, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 # --- Expressions -----------------------------------------------------------------------------------------------------
@@ -63,7 +61,9 @@ def _attribute_atoms() -> st.SearchStrategy[Tree]:
             st.lists(region, min_size=1, max_size=3).map(tuple),
         ),
         st.tuples(st.just("atom"), st.just("new"), st.sampled_from(["==", "!="]), st.booleans()),
-        st.tuples(st.just("atom"), st.just("age"), st.sampled_from([">=", "<", "=="]), st.sampled_from([0.0, 3.0, 7.0])),
+        st.tuples(
+            st.just("atom"), st.just("age"), st.sampled_from([">=", "<", "=="]), st.sampled_from([0.0, 3.0, 7.0])
+        ),
         st.tuples(st.just("missing"), st.sampled_from(["region", "new", "age"])),
     )
 
@@ -205,7 +205,7 @@ def tied_scores(rng: np.random.Generator, rows: int, dtype: type[np.floating]) -
     exact = np.array(THRESHOLDS, dtype)
     one = np.array(1, dtype)
     pool = [exact, np.nextafter(exact, one), np.nextafter(exact, -one), np.array(THRESHOLDS, np.float32).astype(dtype)]
-    scores = rng.choice(np.concatenate([*pool, rng.random(8).astype(dtype)]), rows)
+    scores = rng.choice(np.clip(np.concatenate([*pool, rng.random(8).astype(dtype)]), 0, 1), rows)
     scores[rng.random(rows) < 0.1] = np.nan
     return scores.astype(dtype)
 
@@ -301,7 +301,9 @@ def label_table(*labels: dict[str, Any]) -> pa.Table:
         "reviewer_id": "r1",
     }
     rows = [plain | label for label in labels]
-    return pa.table({name: pa.array([row[name] for row in rows], _LABEL_TYPES.get(name, pa.string())) for name in plain})
+    return pa.table(
+        {name: pa.array([row[name] for row in rows], _LABEL_TYPES.get(name, pa.string())) for name in plain}
+    )
 
 
 _LABEL_TYPES = {"inclusion_probability": pa.float64(), "known_at": pa.timestamp("us", tz="UTC")}

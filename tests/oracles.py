@@ -152,7 +152,7 @@ def words(flags: Sequence[bool]) -> list[int]:
 
 
 def weights(known: int | None, guess: int | None) -> tuple[int, int, int]:
-    """Return one creative's (known, imputed, missing) of an exposure; guess: what the model fills in, None if nothing."""
+    """Return one creative's (known, imputed, missing); guess: what the exposure model fills in, None if nothing."""
     if known is not None:
         return known, 0, 0
     return (0, guess, 0) if guess is not None else (0, 0, 1)
@@ -186,7 +186,7 @@ def lower_median(values: Sequence[int]) -> int:
 
 
 def medians(cells: Sequence[Any], values: Sequence[int | None]) -> dict[Any, int]:
-    """Return the lower median of known values per cell; a cell that knows none takes that of all, -1 if there is none."""
+    """Return the lower median of known values per cell; where a cell knows none that of all, -1 if there is none."""
     known = [value for value in values if value is not None]
     fallback = lower_median(known) if known else -1
     found = {}

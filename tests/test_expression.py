@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import warnings
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from generators import SINGLE, World, examples, trees, worlds, write
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import Tree, holds, nearest_float32
 
 from engine.expression import (
     MAX_BYTES,
@@ -27,8 +30,6 @@ from engine.expression import (
     rename_columns,
 )
 from engine.records import Column
-from generators import SINGLE, World, examples, trees, worlds, write
-from oracles import Tree, holds, nearest_float32
 
 
 def columns(world: World) -> dict[str, Column]:
@@ -54,9 +55,7 @@ def test_an_expression_holds_where_its_slow_twin_holds(tree: Tree, world: World)
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 1 / 3, 0.7, 0.9])
-def test_a_score_equal_to_the_threshold_in_its_own_dtype_is_inside(
-    dtype: type[np.floating], threshold: float
-) -> None:
+def test_a_score_equal_to_the_threshold_in_its_own_dtype_is_inside(dtype: type[np.floating], threshold: float) -> None:
     tie = dtype(threshold)
     column = number(np.nextafter(tie, dtype(0)), tie, np.nextafter(tie, dtype(1)), dtype=dtype)
     assert evaluate(parse(f"x >= {threshold!r}"), {"x": column}, 3).tolist() == [False, True, True]
@@ -392,8 +391,50 @@ def test_the_recorder_of_events_hears_an_execution(events: list[str]) -> None:
 
 TOKENS = [
     *("x", "v1.scam", "region", "missing", "missing(x)", "and", "or", "not", "in", "not in", "is", "lambda", "await"),
-    *(">=", "<", "==", "!=", ":=", "=", "**", "+", "-", ".", ",", ":", "(", ")", "[", "]", "{", "}", "*", "@", "%", "\\"),
-    *("0.5", "1", "1e999", "1j", '"US"', "'", '"', 'f"', "b''", "True", "None", "...", "if", "else", "for", "#", "\n", "\0"),
+    *(
+        ">=",
+        "<",
+        "==",
+        "!=",
+        ":=",
+        "=",
+        "**",
+        "+",
+        "-",
+        ".",
+        ",",
+        ":",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "*",
+        "@",
+        "%",
+        "\\",
+    ),
+    *(
+        "0.5",
+        "1",
+        "1e999",
+        "1j",
+        '"US"',
+        "'",
+        '"',
+        'f"',
+        "b''",
+        "True",
+        "None",
+        "...",
+        "if",
+        "else",
+        "for",
+        "#",
+        "\n",
+        "\0",
+    ),
 ]
 
 
@@ -410,10 +451,8 @@ def test_any_text_is_an_expression_or_an_expression_error(when: str) -> None:
 @examples(60)
 @given(when=st.binary(max_size=80).map(lambda raw: raw.decode("utf-8", errors="surrogateescape")))
 def test_broken_bytes_are_an_expression_error_at_worst(when: str) -> None:
-    try:
+    with contextlib.suppress(ExpressionError):
         parse(when)
-    except ExpressionError as error:
-        assert str(error)
 
 
 def test_look_alike_letters_are_read_as_the_letters_they_stand_for() -> None:

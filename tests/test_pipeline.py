@@ -39,7 +39,7 @@ def bytes_of(directory: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def undisturbed(lake, tiny_models, tmp_path_factory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
-    return execute(config_tree(lake, runs, tiny_models, run="plain", execute={"workers": 1}))
+    return execute(config_tree(lake, runs, tiny_models, run="q-plain", execute={"workers": 1}))
 
 
 def test_a_run_leaves_what_the_design_promises(undisturbed):
@@ -87,23 +87,23 @@ def test_scores_equal_the_plain_forward_pass(undisturbed, lake, tiny_models):
 
 
 def test_several_processes_give_the_same_bytes(undisturbed, lake, tiny_models, tmp_path):
-    other = execute(config_tree(lake, tmp_path, tiny_models, run="two", execute={"workers": 2}, store={"path": str(undisturbed.parent)}))
+    other = execute(config_tree(lake, tmp_path, tiny_models, run="q-two", execute={"workers": 2}, store={"path": str(undisturbed.parent)}))
     assert bytes_of(other) == bytes_of(undisturbed)
 
 
 @pytest.mark.cluster
 def test_a_ray_cluster_gives_the_same_bytes(undisturbed, lake, tiny_models, ray_cluster):
-    tree = config_tree(lake, undisturbed.parent, tiny_models, run="ray", execute={"where": "ray", "workers": 2})
+    tree = config_tree(lake, undisturbed.parent, tiny_models, run="q-ray", execute={"where": "ray", "workers": 2})
     assert bytes_of(execute(tree)) == bytes_of(undisturbed)
 
 
 def test_a_run_killed_while_scoring_resumes_to_the_same_bytes(undisturbed, lake, tiny_models, tmp_path):
-    tree = config_tree(lake, undisturbed.parent, tiny_models, run="killed", execute={"workers": 1})
+    tree = config_tree(lake, undisturbed.parent, tiny_models, run="q-killed", execute={"workers": 1})
     path = tmp_path / "killed.yaml"
     path.write_text(dump_yaml(tree))
     command = [sys.executable, "-m", "engine", "run", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    scores = undisturbed.parent / "killed" / "scores"
+    scores = undisturbed.parent / "q-killed" / "scores"
     deadline = time.monotonic() + 120
     while not list(scores.glob("v1/*.done")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -120,7 +120,7 @@ def test_a_run_killed_while_scoring_resumes_to_the_same_bytes(undisturbed, lake,
 
 def test_a_second_run_scores_nothing_and_changes_nothing(undisturbed, lake, tiny_models):
     before = bytes_of(undisturbed)
-    tree = config_tree(lake, undisturbed.parent, tiny_models, run="plain", execute={"workers": 1})
+    tree = config_tree(lake, undisturbed.parent, tiny_models, run="q-plain", execute={"workers": 1})
     finished = run(check_config(tree, "test"), Progress())
     assert finished.scored.scored_now == {"v1": 0, "v2": 0}
     assert bytes_of(undisturbed) == before
@@ -128,7 +128,7 @@ def test_a_second_run_scores_nothing_and_changes_nothing(undisturbed, lake, tiny
 
 def test_a_second_run_does_not_even_import_torch(undisturbed, lake, tiny_models, tmp_path):
     path = tmp_path / "again.yaml"
-    path.write_text(dump_yaml(config_tree(lake, undisturbed.parent, tiny_models, run="plain", execute={"workers": 1})))
+    path.write_text(dump_yaml(config_tree(lake, undisturbed.parent, tiny_models, run="q-plain", execute={"workers": 1})))
     code = (
         "import sys; sys.argv = ['backtest', 'run', sys.argv[1]]\n"
         "from engine.cli import main\n"

@@ -70,7 +70,19 @@ def test_without_its_marker_or_its_file_an_output_does_not_exist(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "mark", [b"", b"{", b"[]", b'"i"', b"null", b"3", b"{}", b'{"identity": "i"}', b"\xff\xfe", b'{"identity": "i", "rows": null, "hash": 1}']
+    "mark",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"i"',
+        b"null",
+        b"3",
+        b"{}",
+        b'{"identity": "i"}',
+        b"\xff\xfe",
+        b'{"identity": "i", "rows": null, "hash": 1}',
+    ],
 )
 def test_a_marker_that_makes_no_sense_marks_nothing(tmp_path: Path, mark: bytes) -> None:
     path = tmp_path / "t.parquet"
@@ -202,7 +214,9 @@ def claimed(tmp_path: Path) -> RunDirectory:
 
 
 def test_a_directory_is_claimed_again_by_the_same_config_and_inputs(claimed: RunDirectory) -> None:
-    assert claimed.claim(CONFIG, INPUTS) == claimed.claim(json.loads(json.dumps(CONFIG)), dict(reversed(INPUTS.items())))
+    assert claimed.claim(CONFIG, INPUTS) == claimed.claim(
+        json.loads(json.dumps(CONFIG)), dict(reversed(INPUTS.items()))
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,4 +280,8 @@ def test_a_torn_manifest_leaves_the_old_one(claimed: RunDirectory, interrupted: 
 
 def test_numbers_of_numpy_are_no_part_of_a_marker(tmp_path: Path) -> None:
     committed = commit_table(tmp_path / "t.parquet", pa.table({"x": np.arange(5)}), "i")
-    assert json.loads((tmp_path / "t.parquet.done").read_bytes()) == {"rows": 5, "hash": committed.hash, "identity": "i"}
+    assert json.loads((tmp_path / "t.parquet.done").read_bytes()) == {
+        "rows": 5,
+        "hash": committed.hash,
+        "identity": "i",
+    }

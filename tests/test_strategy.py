@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from generators import SINGLE, Rules, World, examples, rule_lists, trees, worlds, write
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import Creative, Tree, decide, holds
 
 from engine.expression import ALWAYS, Atom, parse
 from engine.records import LOGGED, Decision
@@ -23,8 +25,6 @@ from engine.strategy import (
     columns_read,
     logged_strategy,
 )
-from generators import SINGLE, Rules, World, examples, rule_lists, trees, worlds, write
-from oracles import Creative, Tree, decide, holds
 
 APPROVE = Rule(ALWAYS, Decision.APPROVE)
 

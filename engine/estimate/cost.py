@@ -56,7 +56,7 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     estimated = sample.sums(u)
     entries = sample.sums(np.ones(len(u)))
     if inference == HISTORY:
-        variance, df = sample.history_variance(value_m), np.maximum(1.0, entries - 1.0)
+        variance, df = sample.history_spread(value_m)
     else:
         spread = cluster_spread(sample, sample.cluster_totals(value_m))
         variance, df = np.nan_to_num(spread.variance, nan=np.inf), np.maximum(1.0, spread.effective - 1.0)

@@ -119,7 +119,7 @@ class DecisionRate:
         """Add what humans decide, where they decide anything."""
         ratio, view = self._human_share(), self.answered
         judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-        reviewed = _over(view.given.review_O @ view.exposure_OG, view.exposure_OG.sum(0))
+        reviewed = _over(self.human_OY.any(1) @ view.exposure_OG, view.exposure_OG.sum(0))
         humans, certain, known = self.humans_G, block.estimate, block.intervals
         assert known is not None
         block.estimate = np.where(humans, certain + reviewed * np.nan_to_num(ratio.estimate), certain)
@@ -142,8 +142,10 @@ class DecisionRate:
         """Return the share of what humans decide that counts."""
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
-        return hajek(view.sample, w_n * self.human_OY[outcome_n, y_n], w_n * view.given.review_O[outcome_n])
+        w_n, y_n, decide_O = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0), self.human_OY.any(1)
+        decided = self.human_OY[decide_O]
+        bounds = float(decided.min()), float(decided.max())
+        return hajek(view.sample, w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n], bounds)
 
 
 def decision_rate(answered: View, drawn: View, metric: str) -> DecisionRate:
@@ -176,7 +178,7 @@ def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
     for sample, view, other, where in sides:
         residual_m = mine.residual_m(sample, view, a.estimate) - theirs.residual_m(sample, other, b.estimate)
         if inference == HISTORY:
-            variance, df = sample.history_variance(residual_m), np.full(value.shape, max(1.0, len(sample.rows_n) - 1.0))
+            variance, df = sample.history_spread(residual_m)
         else:
             variance, df = future_spread(sample, residual_m, reads_labels=view is mine.answered)
         found = symmetric(value, np.nan_to_num(variance), df, confidence)
@@ -201,7 +203,7 @@ def future_spread(sample: Sample, residual_m: F64, *, reads_labels: bool) -> tup
     if reads_labels:
         return spread.variance, df
     independent = sample.sums(sample.weight_m * residual_m**2)
-    return np.maximum(spread.variance - sample.history_variance(residual_m), independent), df
+    return np.maximum(spread.variance - sample.history_spread(residual_m)[0], independent), df
 
 
 def _over(top: F64, whole: F64) -> F64:

@@ -28,7 +28,7 @@ def label_rates(view: View) -> Iterator[Estimate]:
         if all(null):
             yield from _nothing(view, subject, null)
             continue
-        ratio = hajek(view.sample, *metric.parts(values))
+        ratio = hajek(view.sample, *metric.parts(values), metric.bounds(view.given, view.occurs_O))
         null = [reason or _empty(metric, ratio, g) for g, reason in enumerate(null)]
         notes = (
             view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others))
@@ -54,13 +54,15 @@ def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
         if all(null):
             yield from _nothing(candidate, subject, null)
             continue
-        ratio = hajek(candidate.sample, *metric.parts(mine))
-        ratio_b = hajek(candidate.sample, *metric.parts(theirs))
+        ratio = hajek(candidate.sample, *metric.parts(mine), metric.bounds(candidate.given, candidate.occurs_O))
+        ratio_b = hajek(candidate.sample, *metric.parts(theirs), metric.bounds(baseline.given, baseline.occurs_O))
         null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
         pair = difference(candidate.sample, ratio_b, ratio)
         swaps_G = _swapped(metric, candidate, baseline)
         for inference in candidate.question.inferences:
-            judged = difference_intervals(candidate.sample, pair, ratio, inference, candidate.question.confidence)
+            judged = difference_intervals(
+                candidate.sample, pair, ratio_b, ratio, inference, candidate.question.confidence
+            )
             found = judged.intervals
             same = Intervals(
                 np.where(swaps_G, found.low, 0.0),

@@ -31,6 +31,7 @@ class Metric:
     """A rate that labels are needed for.
 
     parts : numerator and denominator per creative.
+    values : what numerator / denominator of one creative can be, by outcome and y; bounds of the ratio.
     uses : outcomes whose creatives enter either part; where one of them lacks exposure, the metric is null.
     owed : the metric depends on the policy that a decision is owed to.
     """
@@ -38,8 +39,15 @@ class Metric:
     name: str
     formula: str
     parts: Callable[[Terms], tuple[F64, F64]]
+    values: Callable[[Delivery], F64]
     uses: Callable[[Delivery], Flags]
     owed: bool
+
+    def bounds(self, given: Delivery, occurs_O: Flags) -> tuple[float, float]:
+        """Return the least and greatest value that the ratio can take with the outcomes that occur."""
+        values = self.values(given)[occurs_O]
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+        return (low, high) if low < high else (0.0, 1.0)
 
 
 def _everything(d: Delivery) -> Flags:
@@ -51,41 +59,66 @@ def _delivered(d: Delivery) -> Flags:
 
 
 def _refused(d: Delivery) -> Flags:
-    return np.asarray(d.refuse_OY.any(1) & d.owed_O)
+    return d.refuse_OY.any(1) & d.owed_O
 
 
 def _reviewed(d: Delivery) -> Flags:
     return np.asarray((d.review_O > 0) & d.owed_O)
 
 
+def _either(d: Delivery) -> F64:
+    """A share of violating or compliant creatives: each creative counts 0 or 1."""
+    return np.tile([0.0, 1.0], (len(d.owed_O), 1))
+
+
 RATES = (
-    Metric("leakage_rate", "Σ w y A / Σ w y", lambda t: (t.w * t.y * t.accept, t.w * t.y), _everything, False),
     Metric(
-        "leakage_prevalence", "Σ w y A / Σ w A", lambda t: (t.w * t.y * t.accept, t.w * t.accept), _delivered, False
+        "leakage_rate",
+        "Σ w y A / Σ w y",
+        parts=lambda t: (t.w * t.y * t.accept, t.w * t.y),
+        values=lambda d: d.accept_OY[:, 1],
+        uses=_everything,
+        owed=False,
+    ),
+    Metric(
+        "leakage_prevalence",
+        "Σ w y A / Σ w A",
+        parts=lambda t: (t.w * t.y * t.accept, t.w * t.accept),
+        values=_either,
+        uses=_delivered,
+        owed=False,
     ),
     Metric(
         "overkill_rate",
         "Σ w (1−y) R / Σ w (1−y)",
-        lambda t: (t.w * (1 - t.y) * t.refuse, t.w * (1 - t.y)),
-        _everything,
-        True,
+        parts=lambda t: (t.w * (1 - t.y) * t.refuse, t.w * (1 - t.y)),
+        values=lambda d: d.refuse_OY[:, 0] * d.owed_O,
+        uses=_everything,
+        owed=True,
     ),
     Metric(
-        "overkill_share", "Σ w (1−y) R / Σ w R", lambda t: (t.w * (1 - t.y) * t.refuse, t.w * t.refuse), _refused, True
+        "overkill_share",
+        "Σ w (1−y) R / Σ w R",
+        parts=lambda t: (t.w * (1 - t.y) * t.refuse, t.w * t.refuse),
+        values=_either,
+        uses=_refused,
+        owed=True,
     ),
     Metric(
         "delay_compliant",
         "Σ w (1−y) H / Σ w (1−y)",
-        lambda t: (t.w * (1 - t.y) * t.hold, t.w * (1 - t.y)),
-        _everything,
-        True,
+        parts=lambda t: (t.w * (1 - t.y) * t.hold, t.w * (1 - t.y)),
+        values=lambda d: d.hold_OY[:, 0] * d.owed_O,
+        uses=_everything,
+        owed=True,
     ),
     Metric(
         "review_precision",
         "Σ w y [REVIEW] / Σ w [REVIEW]",
-        lambda t: (t.w * t.y * t.review, t.w * t.review),
-        _reviewed,
-        True,
+        parts=lambda t: (t.w * t.y * t.review, t.w * t.review),
+        values=_either,
+        uses=_reviewed,
+        owed=True,
     ),
 )
 

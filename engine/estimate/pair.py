@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.estimate.interval import ENOUGH_EVENTS, Intervals, kish, korn_graubard, symmetric, t_quantile
-from engine.estimate.ratio import Judged, Ratio, census_exact, cluster_warnings
+from engine.estimate.interval import ENOUGH_EVENTS, Intervals, korn_graubard, symmetric
+from engine.estimate.ratio import Judged, Ratio, census_exact, cluster_warnings, effective_events, ratio_intervals
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
-from engine.records import F64
+from engine.records import F64, Flags
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,12 @@ class Difference:
     """candidate − baseline of each segment.
 
     gained_m, lost_m : the swap set's two directions, over the candidate's denominator.
-    rest_m : the part of the residual that comes from a denominator that differs; 0 where both are the same.
     """
 
     estimate: F64
     residual_m: F64
     gained_m: F64
     lost_m: F64
-    rest_m: F64
-    swap: F64
     labels: F64
     size: F64
     events: F64
@@ -40,7 +37,6 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
     """Return the paired difference."""
     whole = np.where(candidate.denominator > 0, candidate.denominator, 1.0)[sample.segment_m]
     moved = (candidate.a_m - baseline.a_m) / whole
-    swap = sample.sums(sample.weight_m * moved)
     residual = candidate.residual_m - baseline.residual_m
     u = sample.weight_m * np.abs(moved)
     return Difference(
@@ -48,50 +44,78 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
         residual_m=residual,
         gained_m=np.maximum(moved, 0.0),
         lost_m=np.maximum(-moved, 0.0),
-        rest_m=residual - (moved - swap[sample.segment_m] * candidate.b_m / whole),
-        swap=swap,
         labels=candidate.labels,
         size=np.minimum(baseline.size, candidate.size),
-        events=kish(sample.sums(u), sample.sums(u * u)),
+        events=effective_events(sample, u, sample.weight_m * np.maximum(baseline.b_m, candidate.b_m) / whole),
     )
 
 
 def difference_intervals(
-    sample: Sample, pair: Difference, candidate: Ratio, inference: str, confidence: float
+    sample: Sample, pair: Difference, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
 ) -> Judged:
-    """Return the intervals of a difference for one question."""
-    variance, df, warnings = _variance(sample, pair.residual_m, pair, inference)
+    """Return the intervals of a difference for one question.
+
+    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
+    of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
+    """
+    variance, df, warnings = _variance(sample, pair.residual_m, inference)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     exact = _swap_bounds(sample, pair, candidate, inference, confidence)
-    plenty = (pair.events >= ENOUGH_EVENTS) & ~np.isnan(variance)
-    low = np.maximum(np.where(plenty, smooth.low, exact.low), -1.0)
-    high = np.minimum(np.where(plenty, smooth.high, exact.high), 1.0)
-    found = Intervals(low, high, np.where(plenty, smooth.rule, exact.rule))
+    joined = _mover(sample, pair, baseline, candidate, inference, confidence)
+    same = baseline.denominator == candidate.denominator
+    events = np.where(same, pair.events, np.minimum(pair.events, np.minimum(baseline.events, candidate.events)))
+    plenty = (events >= ENOUGH_EVENTS) & ~np.isnan(variance)
+    few = _choose(same, exact, joined)
+    found = _choose(plenty, smooth, few)
+    found = Intervals(np.maximum(found.low, -1.0), np.minimum(found.high, 1.0), found.rule)
     return Judged(census_exact(sample, pair.estimate, found) if inference == HISTORY else found, warnings)
 
 
 def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: str, confidence: float) -> Intervals:
+    """Return bounds of gained − lost, each bounded exactly at half the error."""
     narrow = (1 + confidence) / 2
     whole = np.where(candidate.denominator > 0, candidate.denominator, 1.0)[sample.segment_m]
     bounds = []
     for part_m in (pair.gained_m, pair.lost_m):
         share = np.clip(sample.sums(sample.weight_m * part_m), 0.0, 1.0)
         residual_m = part_m - share[sample.segment_m] * candidate.b_m / whole
-        variance, df, _ = _variance(sample, residual_m, pair, inference)
+        variance, df, _ = _variance(sample, residual_m, inference)
         found = korn_graubard(share, np.nan_to_num(variance), pair.size, df, narrow)
         lonely = np.isnan(variance)
         bounds.append((np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high)))
     (gained_low, gained_high), (lost_low, lost_high) = bounds
-    shift = np.nan_to_num(pair.estimate) - pair.swap  # what the change of the denominator adds
-    rest, rest_df, _ = _variance(sample, pair.rest_m, pair, inference)
-    margin = t_quantile(confidence, rest_df) * np.sqrt(np.nan_to_num(rest))
-    low, high = gained_low - lost_high + shift - margin, gained_high - lost_low + shift + margin
-    return Intervals(low, high, np.full(low.shape, "exact_swap"))
+    return Intervals(gained_low - lost_high, gained_high - lost_low, np.full(gained_low.shape, "exact_swap"))
 
 
-def _variance(sample: Sample, residual_m: F64, pair: Difference, inference: str) -> tuple[F64, F64, list[list[str]]]:
+def _mover(
+    sample: Sample, pair: Difference, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
+) -> Intervals:
+    """Recover the variance of a difference from the bounds of its parts (Zou and Donner 2008, Stat. Med. 27, 1693)."""
+    mine = ratio_intervals(sample, candidate, inference, confidence).intervals
+    theirs = ratio_intervals(sample, baseline, inference, confidence).intervals
+    v_mine, v_theirs, v_pair = (
+        np.nan_to_num(_variance(sample, residual_m, inference)[0])
+        for residual_m in (candidate.residual_m, baseline.residual_m, pair.residual_m)
+    )
+    scale = np.sqrt(v_mine * v_theirs)
+    rho = np.clip(
+        np.where(scale > 0, (v_mine + v_theirs - v_pair) / np.where(scale > 0, 2 * scale, 1.0), 0.0), -1.0, 1.0
+    )
+    c, b = np.nan_to_num(candidate.estimate), np.nan_to_num(baseline.estimate)
+    down = (c - mine.low) ** 2 + (theirs.high - b) ** 2 - 2 * rho * (c - mine.low) * (theirs.high - b)
+    up = (mine.high - c) ** 2 + (b - theirs.low) ** 2 - 2 * rho * (mine.high - c) * (b - theirs.low)
+    low, high = c - b - np.sqrt(np.maximum(down, 0.0)), c - b + np.sqrt(np.maximum(up, 0.0))
+    return Intervals(low, high, np.full(low.shape, "mover"))
+
+
+def _choose(first: Flags, a: Intervals, b: Intervals) -> Intervals:
+    return Intervals(np.where(first, a.low, b.low), np.where(first, a.high, b.high), np.where(first, a.rule, b.rule))
+
+
+def _variance(sample: Sample, residual_m: F64, inference: str) -> tuple[F64, F64, list[list[str]]]:
     if inference == HISTORY:
-        return sample.history_variance(residual_m), np.maximum(1.0, pair.labels - 1.0), [[] for _ in pair.labels]
+        variance, df = sample.history_spread(residual_m)
+        return variance, df, [[] for _ in variance]
     spread = cluster_spread(sample, sample.cluster_totals(residual_m))
     lonely = np.isnan(spread.variance)
     warnings = cluster_warnings(spread.effective, spread.largest, spread.variance > 0, lonely)

@@ -23,7 +23,8 @@ ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
 class Ratio:
     """Σ w̃ a / Σ w̃ b of each segment (G); a, b and the residual stand per entry (m) of the sample.
 
-    estimate is NaN where the denominator is empty. size, events : effective size and effective events.
+    estimate is NaN where the denominator is empty. bounds : least and greatest value that it can take.
+    size : effective size of the denominator (Kish). events : effective events, see `effective_events`.
     """
 
     estimate: F64
@@ -34,6 +35,7 @@ class Ratio:
     labels: F64
     size: F64
     events: F64
+    bounds: tuple[float, float]
 
     @property
     def empty(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -48,9 +50,9 @@ class Judged:
     warnings: list[list[str]]
 
 
-def hajek(sample: Sample, a_n: F64, b_n: F64) -> Ratio:
-    """Return the ratio of each segment."""
-    return _ratio(sample, a_n[sample.at_m], b_n[sample.at_m])
+def hajek(sample: Sample, a_n: F64, b_n: F64, bounds: tuple[float, float] = (0.0, 1.0)) -> Ratio:
+    """Return the ratio of each segment; a/b of every creative lies within `bounds`."""
+    return _ratio(sample, a_n[sample.at_m], b_n[sample.at_m], bounds)
 
 
 def hajek_points(sample: Sample, a_n: F64, b_n: F64) -> F64:
@@ -63,17 +65,17 @@ def hajek_points(sample: Sample, a_n: F64, b_n: F64) -> F64:
 def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
     """Return the intervals of a ratio for one question."""
     if inference == HISTORY:
-        variance, df = sample.history_variance(ratio.residual_m), np.maximum(1.0, ratio.labels - 1.0)
-        found = share_intervals(_safe(ratio.estimate), variance, ratio.events, ratio.size, df, confidence)
+        variance, df = sample.history_spread(ratio.residual_m)
+        found = _within(ratio, variance, ratio.size, df, confidence)
         return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
     total_T = sample.cluster_totals(ratio.residual_m)
     spread = cluster_spread(sample, total_T)
     size_T = sample.cluster_totals(ratio.b_m)
     size = kish(_by_segment(sample, size_T), _by_segment(sample, size_T**2))
-    inside = (ratio.estimate > 0) & (ratio.estimate < 1)
+    inside = (ratio.estimate > ratio.bounds[0]) & (ratio.estimate < ratio.bounds[1])
     df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
     lonely = np.isnan(spread.variance)
-    found = share_intervals(_safe(ratio.estimate), np.nan_to_num(spread.variance), ratio.events, size, df, confidence)
+    found = _within(ratio, np.nan_to_num(spread.variance), size, df, confidence)
     found = Intervals(
         np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), np.where(lonely, "unbounded", found.rule)
     )
@@ -113,15 +115,24 @@ def cluster_warnings(
     return out
 
 
-def _ratio(sample: Sample, a_m: F64, b_m: F64) -> Ratio:
+def effective_events(sample: Sample, u: F64, v: F64) -> F64:
+    """Return (Σu)² / Σ u v of each segment, u ≤ v the weighted numerator and denominator.
+
+    For numerators of 0 or 1 it is Kish's (Σu)² / Σu². A creative that counts only in part is that part of an event: a
+    thousand reviews that each refuse 1 % are ten, not a thousand.
+    """
+    top = sample.sums(u)
+    return kish(top, sample.sums(u * v))
+
+
+def _ratio(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> Ratio:
     u, v = sample.weight_m * a_m, sample.weight_m * b_m
     top, whole = sample.sums(u), sample.sums(v)
     safe = np.where(whole > 0, whole, 1.0)
     estimate = np.where(whole > 0, top / safe, np.nan)
-    complement = v - u
-    events = np.minimum(
-        kish(top, sample.sums(u * u)), kish(sample.sums(complement), sample.sums(complement * complement))
-    )
+    low, high = bounds
+    part = np.clip((u - low * v) / (high - low), 0.0, v)
+    events = np.minimum(effective_events(sample, part, v), effective_events(sample, v - part, v))
     g = sample.segment_m
     return Ratio(
         estimate=estimate,
@@ -132,6 +143,7 @@ def _ratio(sample: Sample, a_m: F64, b_m: F64) -> Ratio:
         labels=sample.sums((b_m > 0).astype(np.float64)),
         size=kish(whole, sample.sums(v * v)),
         events=events,
+        bounds=bounds,
     )
 
 
@@ -140,16 +152,19 @@ def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float
     kept_T = np.ones(len(sample.cluster_segment_T), bool)
     kept_T[dropped] = False
     kept_m = kept_T[sample.cluster_m]
-    rest = _ratio(sample, ratio.a_m * kept_m, ratio.b_m * kept_m)
+    rest = _ratio(sample, ratio.a_m * kept_m, ratio.b_m * kept_m, ratio.bounds)
     spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)
-    return rest.estimate, share_intervals(_safe(rest.estimate), variance, rest.events, rest.size, df, confidence)
+    return rest.estimate, _within(rest, variance, rest.size, df, confidence)
 
 
-def _safe(estimate: F64) -> F64:
-    """Return shares clipped into [0, 1] against rounding; an empty ratio stands as 0 and is never shown."""
-    return np.clip(np.nan_to_num(estimate), 0.0, 1.0)
+def _within(ratio: Ratio, variance: F64, size: F64, df: F64, confidence: float) -> Intervals:
+    """Return intervals of a ratio as the share of the way between its bounds; an empty ratio is never shown."""
+    low, high = ratio.bounds
+    share = np.clip((np.nan_to_num(ratio.estimate) - low) / (high - low), 0.0, 1.0)
+    found = share_intervals(share, variance / (high - low) ** 2, ratio.events, size, df, confidence)
+    return Intervals(low + (high - low) * found.low, low + (high - low) * found.high, found.rule)
 
 
 def _by_segment(sample: Sample, value_T: F64) -> F64:

@@ -19,6 +19,7 @@ import numpy as np
 from engine.records import F64, I32, I64, Flags, LabelledRows, Segments
 
 HISTORY, FUTURE = "history", "future"
+_PLENTY = 1e6  # degrees of freedom where nothing varies
 INFERENCES = (HISTORY, FUTURE)
 
 
@@ -54,8 +55,12 @@ class Sample:
         """Return Σ value of each segment, shape (G,)."""
         return np.bincount(self.segment_m, value_m, self.segments).astype(np.float64)
 
-    def history_variance(self, residual_m: F64) -> F64:
-        """Return the audit variance of Σ weight · residual of each segment (0 outside it), shape (G,)."""
+    def history_spread(self, residual_m: F64) -> tuple[F64, F64]:
+        """Return the audit variance of Σ weight · residual of each segment (0 outside it), and its degrees of freedom.
+
+        Degrees of freedom are (Σv)²/Σv² − 1 over the rows' parts v of the variance: a variance that a few rows of a
+        thinly drawn stratum carry is itself uncertain, and the t quantile says so.
+        """
         u = self.weight_m * residual_m
         shape = (self.segments, len(self.take_H))
         first = np.bincount(self.key_m, u, shape[0] * shape[1]).reshape(shape)
@@ -66,7 +71,16 @@ class Sample:
         if not self.srs_H.all():
             poisson = np.bincount(self.key_m, u * u * (1 - 1 / self.weight_m), shape[0] * shape[1])
             variance = np.where(self.srs_H, variance, poisson.reshape(shape))
-        return np.maximum(variance.sum(1), 0.0)
+        left = 1 - self.take_H / np.maximum(self.population_H, 1)
+        v = (
+            u
+            * u
+            * np.where(self.srs_H, left, 1.0)[self.key_m % shape[1]]
+            * np.where(self.srs_H[self.key_m % shape[1]], 1.0, 1 - 1 / self.weight_m)
+        )
+        fourth = self.sums(v * v)
+        effective = np.where(fourth > 0, self.sums(v) ** 2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
+        return np.maximum(variance.sum(1), 0.0), np.maximum(effective - 1.0, 1.0)
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""

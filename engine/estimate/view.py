@@ -67,6 +67,11 @@ class View:
         """Creatives."""
         return self.known.known_SOGW[self.strategy, : len(self.given.owed_O), :, 0]
 
+    @property
+    def occurs_O(self) -> Flags:
+        """Outcomes that some creative of the period has."""
+        return np.asarray(self.count_OG[:, 0] > 0)
+
     def exposure_n(self, imputed_times: float = 1.0) -> F64:
         """Return the exposure of every row of the sample, imputed exposure counted `imputed_times`."""
         rows, chosen = self.question.rows, self.sample.rows_n

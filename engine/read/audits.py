@@ -66,7 +66,7 @@ def read_audit(path: str, use: str | None) -> Audit:
     faults = require_columns(table.schema, {f"audits.{name}": name for name in needed}, path)
     if faults:
         raise DataError(*faults)
-    table = _chosen(table, path, use)
+    table = _chosen(_named(table, path), path, use)
     strata = tuple(table["stratum"].to_pylist())
     methods = tuple(table["method"].to_pylist())
     if len(set(strata)) < len(strata):
@@ -80,6 +80,17 @@ def read_audit(path: str, use: str | None) -> Audit:
         raise DataError(f"{path}: the audit has neither stratum_when nor frame_path; one must say whom it could draw")
     population, sample = (_sizes(table, name, path) for name in ("population_size", "sample_size"))
     return Audit(table["audit_id"][0].as_py(), strata, methods, population, sample, when, framed, digest + frame_digest)
+
+
+def _named(table: pa.Table, path: str) -> pa.Table:
+    """Return the table with audits and strata as text; integers in digits."""
+    for name in ("audit_id", "stratum"):
+        if table[name].null_count:
+            raise DataError(
+                f"{path}: column {name} is null in {table[name].null_count} rows; name every audit and stratum"
+            )
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
+    return table
 
 
 def _chosen(table: pa.Table, path: str, use: str | None) -> pa.Table:

@@ -77,7 +77,7 @@ def _rows(
         imputed.append(kept[f"{name}_imputed"].to_numpy().astype(np.float64))
     scores = [name for name in kept.column_names if "." in name]
     outcome = kept["outcome"].combine_chunks()
-    flat = outcome.flatten().to_numpy().reshape(kept.num_rows, -1)
+    flat = outcome.flatten().to_numpy().reshape(kept.num_rows, outcome.type.list_size)
     return LabelledRows(
         design=design,
         pi_n=pi_n,

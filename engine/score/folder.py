@@ -117,6 +117,19 @@ def fingerprint(
     return blake3(json.dumps([made_of, settings]).encode()).hexdigest()
 
 
+def refuse_changed(folder: ModelFolder) -> None:
+    """Check that a folder still is what was inspected, perhaps on another machine.
+
+    Raises
+    ------
+    DataError : a file is gone or has another hash, so the fingerprint would be a lie.
+    """
+    for name, digest in folder.files:
+        file = folder.path / name
+        if not file.is_file() or _hash_file(file) != digest:
+            raise DataError(f"{folder.path}: {name} is not what it was when the run began; restore it, or run anew")
+
+
 @dataclass(frozen=True)
 class _Limits:
     """Tokens: what the model has positions for (None: no limit), and the length where the user gives none."""
@@ -191,8 +204,8 @@ def _trained_weights(folder: Path, labels: int) -> tuple[Path, ...]:
     files = weight_files(folder)
     if not has_head(read_shapes(files), labels):
         raise DataError(
-            f"{folder}: {files[0].name} holds no classification head of {labels} rows, one per label; its scores "
-            "would be random: name the folder of the trained classifier"
+            f"{folder}: {files[0].name} holds no classification head of {labels} rows, one per label; its "
+            "scores would be random: name the folder of the trained classifier"
         )
     return files
 

@@ -1,8 +1,8 @@
 """The closed set of (length, rows) shapes, and the plan of a shard's batches. Plain numpy, no torch.
 
 A batch holds contents of one token length, so no token is ever padding and no attention mask is needed.
-Where results do not depend on the number of rows (a CPU, see kernel.py) the contents of a length are split into
-batches of even size. Where they may (a GPU) rows follow from the length alone, and dummy rows fill the tail.
+Where results do not depend on the number of rows (a CPU, see kernel.py) the contents of a length are split
+into batches of even size. Where they may (a GPU) rows follow from the length alone; dummies fill the tail.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import DataError
 from engine.score.device import Device
-from engine.score.folder import ModelFolder
+from engine.score.folder import ModelFolder, refuse_changed
 from engine.score.kernel import widen_products
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
 
     Raises
     ------
-    DataError : weights that are missing, left over or of another shape; more token ids than embedding rows;
-        a tokenizer that cannot be used.
+    DataError : files that changed since; weights that are missing, left over or of another shape; more token
+        ids than embedding rows; a tokenizer that cannot be used.
     """
+    refuse_changed(folder)
     _be_quiet()
     tokenizer = _load_tokenizer(folder)
     model = _load_model(folder, device)
@@ -52,12 +53,9 @@ def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
             f"{folder.path}: the tokenizer has token ids up to {highest}, the embedding {rows} rows; "
             "use the tokenizer that the model was trained with"
         )
-    pad_adopted = tokenizer.pad_token is None
-    if pad_adopted:
-        if tokenizer.eos_token is None:
-            raise DataError(f"{folder.path}: the tokenizer has no pad_token and no eos_token; name one")
-        tokenizer.pad_token = tokenizer.eos_token
-    model.config.pad_token_id = tokenizer.pad_token_id
+    pad_adopted = _adopt_pad(folder, tokenizer)
+    if model.config.pad_token_id is None:  # some architectures look for the last token that is no padding
+        model.config.pad_token_id = tokenizer.pad_token_id
     widen_products(model)
     return Transformer(
         model=model,
@@ -70,21 +68,30 @@ def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
 
 def _load_model(folder: ModelFolder, device: Device) -> Any:
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
+    kind = getattr(transformers, folder.architecture, None)
+    if kind is None:
+        version = transformers.__version__
+        raise DataError(f"{folder.path}: transformers {version} has no {folder.architecture}; use another model")
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
+        model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder.path,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
             dtype=getattr(torch, device.dtype),
-            attn_implementation="sdpa",
+            attn_implementation="sdpa" if kind._supports_sdpa else "eager",
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are named; _refuse_partial refuses them
         )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+    except Exception as error:  # configs, architectures and safetensors each raise kinds of their own
         raise DataError(f"{folder.path}: the model cannot be loaded: {_first_line(error)}") from error
+    if type(model).__name__ != folder.architecture:
+        raise DataError(
+            f"{folder.path}: config.json has architecture {folder.architecture} but the model_type of "
+            f"{type(model).__name__}; save the trained classifier again"
+        )
     _refuse_partial(folder, loading)
     return model.eval().to(device.name)
 
@@ -106,14 +113,26 @@ def _load_tokenizer(folder: ModelFolder) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except Exception as error:  # tokenizers raises plain Exceptions
         raise DataError(f"{folder.path}: the tokenizer cannot be loaded: {_first_line(error)}") from error
     if not tokenizer.is_fast:
         raise DataError(f"{folder.path}: {type(tokenizer).__name__} is not fast; save a tokenizer.json")
     special = tokenizer.num_special_tokens_to_add()
     if folder.max_length <= special:
         raise DataError(f"{folder.path}: max_length {folder.max_length} must exceed {special} special tokens")
+    if any(tokenizer.backend_tokenizer.encode("").type_ids):
+        raise DataError(f"{folder.path}: the tokenizer marks token types, which the engine does not pass on")
     return tokenizer
+
+
+def _adopt_pad(folder: ModelFolder, tokenizer: Any) -> bool:
+    """Let eos stand for a pad token that is missing; return whether it was."""
+    if tokenizer.pad_token is not None:
+        return False
+    if tokenizer.eos_token is None:
+        raise DataError(f"{folder.path}: the tokenizer has no pad_token and no eos_token; name one")
+    tokenizer.pad_token = tokenizer.eos_token
+    return True
 
 
 def _cutting(tokenizer: Any, folder: ModelFolder) -> Tokenizer:

@@ -176,12 +176,12 @@ def conclude(world: World, tally: Tally, repetitions: int, seed: int) -> Bench:
     pooled, pooled_few = (
         sum(tally.inside[k] for k in keys) / max(1, sum(tally.seen[k] for k in keys)) for keys in (plenty, few)
     )
-    per_number = sorted((tally.inside[k] / tally.seen[k], k) for k in plenty)
+    per_number = sorted(tally.inside[k] / tally.seen[k] for k in plenty)
     lines = [
         f"{repetitions} audits of the demo world, {len(tally.seen)} random numbers, "
         f"{len(plenty)} with a mean of >= 30 effective events",
         f"95 % intervals that contain the truth: {pooled:.2%} pooled where events suffice, {pooled_few:.2%} elsewhere",
-        f"lowest and highest single number: {per_number[0][0]:.1%} and {per_number[-1][0]:.1%}",
+        f"lowest and highest single number: {per_number[0]:.1%} and {per_number[-1]:.1%}",
         "",
         f"{'mean error of':<44}{'engine':>10}{'naive count':>14}{'truth':>10}",
     ]

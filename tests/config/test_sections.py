@@ -89,7 +89,13 @@ def test_a_whole_number_is_a_rate_too() -> None:
 
 @pytest.mark.parametrize(
     "section",
-    [{}, {"path": "p"}, {"columns": {"scam": "s"}}, {"path": "p", "creatives": {"scam": "s"}}, {"path": "p", "columns": {}}],
+    [
+        {},
+        {"path": "p"},
+        {"columns": {"scam": "s"}},
+        {"path": "p", "creatives": {"scam": "s"}},
+        {"path": "p", "columns": {}},
+    ],
 )
 def test_brought_scores_have_one_source(section: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="needs either"):

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from generators import ODD_SIZES, SINGLE, Rules, World, examples, make_world, rule_lists, trees, worlds
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import Tree, first_to_fire, swap_totals, totals, words
 
 from engine.records import WEIGHTS
 from engine.replay import kernels
 from engine.replay.replay import pack_atoms
 from engine.strategy import build_table
-from generators import ODD_SIZES, SINGLE, Rules, World, examples, make_world, rule_lists, trees, worlds
-from oracles import Tree, first_to_fire, swap_totals, totals, words
 
 Kernel = Callable[..., None]
 _LAST = (("missing", "region"), "APPROVE", 1.0, None)
@@ -83,9 +83,7 @@ def test_compiled_and_plain_kernels_give_the_same_bytes(rows: int) -> None:
 @both(kernels.decide)
 @pytest.mark.parametrize("column", ["v1.scam", "v2.scam"])
 @pytest.mark.parametrize("threshold", [0.1, 1 / 3, 0.5, 0.9])
-def test_ties_at_a_threshold_fall_where_the_slow_twin_puts_them(
-    kernel: Kernel, column: str, threshold: float
-) -> None:
+def test_ties_at_a_threshold_fall_where_the_slow_twin_puts_them(kernel: Kernel, column: str, threshold: float) -> None:
     world = make_world(7, 400)
     ties = [creative[column] for creative in world.plain].count(float(np.float32(threshold)))
     assert ties > 0

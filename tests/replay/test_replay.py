@@ -7,17 +7,17 @@ from functools import reduce
 
 import numpy as np
 import pytest
+from generators import SINGLE, THRESHOLDS, Rules, World, examples, make_world, rule_lists, worlds
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import decide as decide_by_hand
+from oracles import harshness, swap_totals, totals
 
 from engine.errors import UsageError
 from engine.expression import Atom
 from engine.records import LOGGED, WEIGHTS, Column, Decision, Totals
 from engine.replay.replay import Creatives, Replayed, decide, pack_atoms, replay
 from engine.strategy import Rule, Strategy, build_table, logged_strategy
-from generators import SINGLE, THRESHOLDS, Rules, World, examples, make_world, rule_lists, worlds
-from oracles import decide as decide_by_hand
-from oracles import harshness, swap_totals, totals
 
 OTHERWISE_APPROVE = (("missing", "region"), "APPROVE", 1.0, None)
 
@@ -194,7 +194,9 @@ def test_history_is_replayed_by_its_codes() -> None:
 
 def test_a_text_compared_with_a_number_is_a_usage_error_that_names_the_column() -> None:
     world = make_world(1, 3)
-    strategy = Strategy("s", (Rule(Atom("region", ">=", 0.5), Decision.REJECT),), Rule(Atom("x", "==", 0.0), Decision.APPROVE))
+    strategy = Strategy(
+        "s", (Rule(Atom("region", ">=", 0.5), Decision.REJECT),), Rule(Atom("x", "==", 0.0), Decision.APPROVE)
+    )
     with pytest.raises(UsageError, match="region holds texts"):
         pack_atoms(build_table([strategy]), world.creatives)
 

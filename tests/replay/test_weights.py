@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from generators import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import weights
 
 from engine.records import WEIGHTS
 from engine.replay.weights import Exposure, impute, stack_weights
-from generators import examples
-from oracles import weights
 
 EXPOSURES = st.lists(
     st.tuples(st.none() | st.integers(0, 2**53), st.none() | st.integers(0, 10**6)), min_size=0, max_size=20

