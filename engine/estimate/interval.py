@@ -33,17 +33,19 @@ def t_quantile(confidence: float, df: ArrayLike) -> F64:
     return np.asarray(stdtrit(np.clip(df, 1.0, _MANY), (1 + confidence) / 2))
 
 
-def share_intervals(share: F64, variance: F64, events: F64, size: F64, df: F64, confidence: float) -> Intervals:
+def share_intervals(
+    share: F64, variance: F64, events: F64, size: F64, df: F64, units: F64, confidence: float
+) -> Intervals:
     """Return intervals for shares.
 
     Parameters
     ----------
     events : effective events, the smaller of numerator and complement. size : effective size of the denominator (Kish).
-    df : degrees of freedom of the variance.
+    df : degrees of freedom of the variance. units : sampled units behind it, from which the exact bound takes its own.
     """
     inside = (share > 0.0) & (share < 1.0)
     plenty = inside & (events >= ENOUGH_EVENTS)
-    exact = korn_graubard(share, variance, size, df, confidence)
+    exact = korn_graubard(share, variance, size, units, confidence)
     smooth = logit_intervals(share, variance, df, confidence)
     return Intervals(
         np.where(plenty, smooth.low, exact.low),
@@ -61,14 +63,15 @@ def logit_intervals(share: F64, variance: F64, df: F64, confidence: float) -> In
     return Intervals(np.where(inside, low, share), np.where(inside, high, share), np.full(share.shape, "logit"))
 
 
-def korn_graubard(share: F64, variance: F64, size: F64, df: F64, confidence: float) -> Intervals:
+def korn_graubard(share: F64, variance: F64, size: F64, units: F64, confidence: float) -> Intervals:
     """Return exact binomial bounds at the effective sample size share·(1 − share)/variance, at most `size`.
 
-    The effective size shrinks by the squared ratio of t quantiles, so that a variance from few units widens the bounds.
+    It shrinks by the squared ratio of t quantiles, with units − 1 degrees of freedom: few units widen the bounds.
     """
     informative = (share > 0.0) & (share < 1.0) & (variance > 0.0)
     n = np.where(informative, np.minimum(size, share * (1 - share) / np.where(informative, variance, 1.0)), size)
-    n = n * (t_quantile(confidence, np.maximum(size - 1, 1.0)) / t_quantile(confidence, df)) ** 2
+    shrink = (t_quantile(confidence, np.maximum(size - 1, 1.0)) / t_quantile(confidence, units - 1)) ** 2
+    n = np.where(informative, n * np.minimum(shrink, 1.0), n)
     low, high = exact_bounds(share * np.maximum(n, 1e-9), np.maximum(n, 1e-9), confidence)
     return Intervals(np.minimum(low, share), np.maximum(high, share), np.full(share.shape, "korn_graubard"))
 

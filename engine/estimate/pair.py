@@ -58,7 +58,7 @@ def difference_intervals(
     Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
     of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
     """
-    variance, df, warnings = _variance(sample, pair.residual_m, inference)
+    variance, df, _, warnings = _variance(sample, pair.residual_m, inference)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     exact = _swap_bounds(sample, pair, candidate, inference, confidence)
     joined = _mover(sample, pair, baseline, candidate, inference, confidence)
@@ -79,8 +79,8 @@ def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: 
     for part_m in (pair.gained_m, pair.lost_m):
         share = np.clip(sample.sums(sample.weight_m * part_m), 0.0, 1.0)
         residual_m = part_m - share[sample.segment_m] * candidate.b_m / whole
-        variance, df, _ = _variance(sample, residual_m, inference)
-        found = korn_graubard(share, np.nan_to_num(variance), pair.size, df, narrow)
+        variance, _, units, _ = _variance(sample, residual_m, inference)
+        found = korn_graubard(share, np.nan_to_num(variance), pair.size, units, narrow)
         lonely = np.isnan(variance)
         bounds.append((np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high)))
     (gained_low, gained_high), (lost_low, lost_high) = bounds
@@ -112,11 +112,12 @@ def _choose(first: Flags, a: Intervals, b: Intervals) -> Intervals:
     return Intervals(np.where(first, a.low, b.low), np.where(first, a.high, b.high), np.where(first, a.rule, b.rule))
 
 
-def _variance(sample: Sample, residual_m: F64, inference: str) -> tuple[F64, F64, list[list[str]]]:
+def _variance(sample: Sample, residual_m: F64, inference: str) -> tuple[F64, F64, F64, list[list[str]]]:
+    """Return variance, its degrees of freedom, the sampled units behind it, and warnings."""
     if inference == HISTORY:
         variance, df = sample.history_spread(residual_m)
-        return variance, df, [[] for _ in variance]
+        return variance, df, sample.sums(np.ones(len(residual_m))), [[] for _ in variance]
     spread = cluster_spread(sample, sample.cluster_totals(residual_m))
     lonely = np.isnan(spread.variance)
     warnings = cluster_warnings(spread.effective, spread.largest, spread.variance > 0, lonely)
-    return spread.variance, np.maximum(1.0, spread.effective - 1.0), warnings
+    return spread.variance, np.maximum(1.0, spread.effective - 1.0), spread.clusters, warnings

@@ -66,7 +66,7 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     """Return the intervals of a ratio for one question."""
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
-        found = _within(ratio, variance, ratio.size, df, confidence)
+        found = _within(ratio, variance, ratio.size, df, ratio.labels, confidence)
         return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
     total_T = sample.cluster_totals(ratio.residual_m)
     spread = cluster_spread(sample, total_T)
@@ -75,7 +75,7 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     inside = (ratio.estimate > ratio.bounds[0]) & (ratio.estimate < ratio.bounds[1])
     df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
     lonely = np.isnan(spread.variance)
-    found = _within(ratio, np.nan_to_num(spread.variance), size, df, confidence)
+    found = _within(ratio, np.nan_to_num(spread.variance), size, df, spread.clusters, confidence)
     found = Intervals(
         np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), np.where(lonely, "unbounded", found.rule)
     )
@@ -156,14 +156,14 @@ def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float
     spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)
-    return rest.estimate, _within(rest, variance, rest.size, df, confidence)
+    return rest.estimate, _within(rest, variance, rest.size, df, spread.clusters, confidence)
 
 
-def _within(ratio: Ratio, variance: F64, size: F64, df: F64, confidence: float) -> Intervals:
+def _within(ratio: Ratio, variance: F64, size: F64, df: F64, units: F64, confidence: float) -> Intervals:
     """Return intervals of a ratio as the share of the way between its bounds; an empty ratio is never shown."""
     low, high = ratio.bounds
     share = np.clip((np.nan_to_num(ratio.estimate) - low) / (high - low), 0.0, 1.0)
-    found = share_intervals(share, variance / (high - low) ** 2, ratio.events, size, df, confidence)
+    found = share_intervals(share, variance / (high - low) ** 2, ratio.events, size, df, units, confidence)
     return Intervals(low + (high - low) * found.low, low + (high - low) * found.high, found.rule)
 
 

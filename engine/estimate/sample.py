@@ -58,8 +58,8 @@ class Sample:
     def history_spread(self, residual_m: F64) -> tuple[F64, F64]:
         """Return the audit variance of Σ weight · residual of each segment (0 outside it), and its degrees of freedom.
 
-        Degrees of freedom are (Σv)²/Σv² − 1 over the rows' parts v of the variance: a variance that a few rows of a
-        thinly drawn stratum carry is itself uncertain, and the t quantile says so.
+        Degrees of freedom are 2 (Σv)²/Σv² over the rows' parts v of the variance (Satterthwaite 1946, with Σv² for the
+        variance of Σv): a variance that few rows of a thinly drawn stratum carry is itself uncertain.
         """
         u = self.weight_m * residual_m
         shape = (self.segments, len(self.take_H))
@@ -80,7 +80,7 @@ class Sample:
         )
         fourth = self.sums(v * v)
         effective = np.where(fourth > 0, self.sums(v) ** 2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
-        return np.maximum(variance.sum(1), 0.0), np.maximum(effective - 1.0, 1.0)
+        return np.maximum(variance.sum(1), 0.0), np.maximum(2.0 * effective, 1.0)
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""

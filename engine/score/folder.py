@@ -6,23 +6,33 @@ Reads JSON and safetensors headers only: neither torch nor transformers is impor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from blake3 import blake3
 
-from engine.errors import DataError, did_you_mean
+from engine.errors import DataError
+from engine.score.faults import (
+    CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    unsafe_files,
+    unsafe_settings,
+    wrong_architecture,
+    wrong_outputs,
+    wrong_sizes,
+)
 from engine.score.kernel import KERNEL_VERSION
 from engine.score.weights import WEIGHTS, has_head, read_shapes, weight_files
 
-CONFIG = "config.json"
-TOKENIZER = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-_TOKENIZER_FILES = (TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json")
-_PICKLES = {".bin", ".ckpt", ".h5", ".joblib", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"}
-_ARCHITECTURE = "ForSequenceClassification"
+_TOKENIZER_FILES = (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
+)
 _POSITIONS = ("max_position_embeddings", "n_positions")
 # Position 0 of a text is padding_idx + 1 in these, so their tables hold that many positions more than tokens.
 _OFFSET_POSITIONS = {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta"}
@@ -83,11 +93,11 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
     vocabulary, embedding = _vocabulary(path, tokenizer), _whole_number(config, "vocab_size")
     limits = _length_limits(config, settings)
     faults = [
-        *_unsafe_files(path),
-        *_unsafe_settings(path, config, settings),
-        *_wrong_architecture(path, config),
-        *_wrong_outputs(path, outputs, labels),
-        *_wrong_sizes(path, vocabulary, embedding, max_length, limits.positions),
+        *unsafe_files(path),
+        *unsafe_settings(path, config, settings),
+        *wrong_architecture(path, config),
+        *wrong_outputs(path, outputs, labels),
+        *wrong_sizes(path, vocabulary, embedding, max_length, limits.positions),
     ]
     if faults:
         raise DataError(*faults)
@@ -127,7 +137,7 @@ def refuse_changed(folder: ModelFolder) -> None:
     for name, digest in folder.files:
         file = folder.path / name
         if not file.is_file() or _hash_file(file) != digest:
-            raise DataError(f"{folder.path}: {name} is not what it was when the run began; restore it, or run anew")
+            raise DataError(f"{folder.path}: {name} is not what it was when the run began; restore it")
 
 
 @dataclass(frozen=True)
@@ -148,56 +158,6 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{folder}: {name} holds no JSON object; copy it again")
     return value
-
-
-def _unsafe_files(folder: Path) -> Iterator[str]:
-    for file in sorted(folder.rglob("*")):
-        name = file.relative_to(folder)
-        if file.suffix.lower() in _PICKLES:
-            yield f"{folder}: {name} may hold pickled code; remove it, only safetensors are read"
-        if file.suffix.lower() == ".py":
-            yield f"{folder}: {name} is code, which the engine never runs; use a model that needs none"
-    if (folder / "adapter_config.json").is_file():
-        yield f"{folder}: adapter_config.json makes it an adapter of another model; save the merged model"
-
-
-def _unsafe_settings(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
-    for name, values in ((CONFIG, config), (TOKENIZER_CONFIG, settings)):
-        if "auto_map" in values:
-            yield f"{folder}: {name} has auto_map, which asks for its own code; use a model that needs none"
-    for key in ("quantization_config", "transformers_weights"):
-        if config.get(key) is not None:
-            yield f"{folder}: {CONFIG} has {key}; save the plain weights as {WEIGHTS}"
-
-
-def _wrong_architecture(folder: Path, config: dict[str, Any]) -> Iterator[str]:
-    named = config.get("architectures")
-    known = isinstance(named, list) and len(named) == 1 and str(named[0]).endswith(_ARCHITECTURE)
-    if not known:
-        yield f"{folder}: {CONFIG} has architectures {json.dumps(named)}; use one model …{_ARCHITECTURE}"
-    if config.get("problem_type") == "regression":
-        yield f"{folder}: {CONFIG} has problem_type regression: outputs outside [0, 1]; use a classifier"
-
-
-def _wrong_outputs(folder: Path, outputs: Mapping[str, str], labels: tuple[str, ...]) -> Iterator[str]:
-    for policy, label in outputs.items():
-        if label not in labels:
-            hint = did_you_mean(label, labels)
-            yield f'{folder}: outputs.{policy}: the model has no label "{label}"{hint}'
-        elif labels.count(label) > 1:
-            yield f'{folder}: outputs.{policy}: several labels are named "{label}"; rename them in id2label'
-
-
-def _wrong_sizes(
-    folder: Path, vocabulary: int, embedding: int, wanted: int | None, positions: int | None
-) -> Iterator[str]:
-    if embedding and vocabulary > embedding:
-        yield (
-            f"{folder}: {TOKENIZER} has token ids up to {vocabulary - 1}, {CONFIG} vocab_size {embedding}; "
-            "use the tokenizer that the model was trained with"
-        )
-    if wanted is not None and positions is not None and wanted > positions:
-        yield f"{folder}: max_length {wanted} is above the {positions} positions of the model; lower it"
 
 
 def _trained_weights(folder: Path, labels: int) -> tuple[Path, ...]:

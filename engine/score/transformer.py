@@ -73,7 +73,7 @@ def _load_model(folder: ModelFolder, device: Device) -> Any:
     kind = getattr(transformers, folder.architecture, None)
     if kind is None:
         version = transformers.__version__
-        raise DataError(f"{folder.path}: transformers {version} has no {folder.architecture}; use another model")
+        raise DataError(f"{folder.path}: transformers {version} has no {folder.architecture}; update it")
     try:
         model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder.path,

@@ -85,20 +85,58 @@ def kish(u: list[float]) -> float:
 
 
 def interval(
-    share: float, variance: float, events: float, size: float, df: float, confidence: float
+    share: float, variance: float, events: float, size: float, df: float, units: float, confidence: float
 ) -> tuple[float, float]:
     """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers."""
     tail = (1 - confidence) / 2
-    t = stats.t.ppf(1 - tail, df)
     if 0 < share < 1 and events >= 30:
+        t = stats.t.ppf(1 - tail, df)
         half = t * sqrt(variance) / (share * (1 - share))
         middle = log(share / (1 - share))
         return 1 / (1 + exp(-(middle - half))), 1 / (1 + exp(-(middle + half)))
     n = size
     if 0 < share < 1 and variance > 0:
         n = min(n, share * (1 - share) / variance)
-    n *= (stats.t.ppf(1 - tail, max(size - 1, 1.0)) / t) ** 2
+        t = stats.t.ppf(1 - tail, max(units - 1, 1.0))
+        n *= min(1.0, (stats.t.ppf(1 - tail, max(size - 1, 1.0)) / t) ** 2)
     x = share * n
     low = stats.beta.ppf(tail, x, n - x + 1) if x > 0 else 0.0
     high = stats.beta.ppf(1 - tail, x + 1, n - x) if x < n else 1.0
     return min(low, share), max(high, share)
+
+
+def history_df(
+    value: list[float], pi: list[float], stratum: list[int], population: list[int], taken: list[int], method: str
+) -> float:
+    """Return 2 (Σv)²/Σv² over the rows' parts of the audit variance."""
+    parts = []
+    for v, p, h in zip(value, pi, stratum, strict=True):
+        left = 1 - p if method == "poisson" else 1 - taken[h] / population[h]
+        parts.append((v / p) ** 2 * left)
+    squares = sum(x * x for x in parts)
+    return max(1.0, 2 * sum(parts) ** 2 / squares) if squares else 2e6
+
+
+def events(a: list[float], b: list[float], weight: list[float], bounds: tuple[float, float]) -> float:
+    """Return effective events: a creative that counts in part is that part of an event."""
+    low, high = bounds
+    found = []
+    for complement in (False, True):
+        top = mixed = 0.0
+        for x, z, w in zip(a, b, weight, strict=True):
+            part = w * (x - low * z) / (high - low)
+            part = w * z - part if complement else part
+            top, mixed = top + part, mixed + part * w * z
+        found.append(top * top / mixed if mixed > 0 else 0.0)
+    return min(found)
+
+
+def interval_between(
+    bounds: tuple[float, float], ratio: float, variance: float, events: float, size: float, df: float, units: float, confidence: float
+) -> tuple[float, float]:
+    """Return the interval of a ratio that lies between bounds."""
+    low, high = bounds
+    wide = high - low
+    share = min(1.0, max(0.0, (ratio - low) / wide))
+    found = interval(share, variance / wide**2, events, size, df, units, confidence)
+    return low + wide * found[0], low + wide * found[1]

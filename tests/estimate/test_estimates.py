@@ -62,13 +62,24 @@ def slow(world, table, rows, strategy, weighting, reading, metric, segment, meth
     history = oracles.history_variance(
         residual, pi, stratum, design.population_H.tolist(), design.drawn_H.tolist(), method
     )
-    events = min(
-        oracles.kish([w * x for w, x in zip(weight, a, strict=True)]),
-        oracles.kish([w * (z - x) for w, x, z in zip(weight, a, b, strict=True)]),
-    )
+    sizes = (design.population_H.tolist(), design.drawn_H.tolist(), method)
+    df = oracles.history_df(residual, pi, stratum, *sizes)
+    bounds = possible(table, strategy, weighting, reading, metric)
+    events = oracles.events(a, b, weight, bounds)
     size = oracles.kish([w * z for w, z in zip(weight, b, strict=True)])
-    labels = sum(z > 0 for z in b)
-    return ratio, history, oracles.future_variance(residual, pi, advertiser), events, size, labels
+    return ratio, (history, df, sum(z > 0 for z in b)), oracles.future_variance(residual, pi, advertiser), events, size, bounds
+
+
+def possible(table, strategy, weighting, reading, metric) -> tuple[float, float]:
+    """Return the least and greatest value a ratio can take: every rule of these strategies decides something."""
+    if metric not in ("leakage_rate", "overkill_rate", "delay_compliant"):
+        return 0.0, 1.0
+    y, part = {"leakage_rate": (1, 0), "overkill_rate": (0, 2), "delay_compliant": (0, 1)}[metric]
+    counted = weighting == "creatives"
+    values = [
+        oracles.shares(r.decision.name, r.share, y, reading, counted, HUMAN)[part] for r in table.rules[strategy]
+    ]
+    return (min(values), max(values)) if min(values) < max(values) else (0.0, 1.0)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -82,17 +93,18 @@ def test_numbers_and_intervals_equal_those_of_plain_loops(judged, metric, readin
                 if history.estimate is None:
                     assert history.null_reason
                     continue
-                ratio, variance, (between, effective), events, size, labels = slow(
+                ratio, (variance, df, units), (between, effective), events, size, bounds = slow(
                     world, table, rows, strategy, weighting, reading, metric, segment, method
                 )
                 assert history.estimate == pytest.approx(ratio, rel=1e-9)
                 assert history.effective_events == pytest.approx(events, rel=1e-6)
                 assert history.effective_size == pytest.approx(size, rel=1e-9)
-                low, high = oracles.interval(ratio, variance, events, size, max(1.0, labels - 1), 0.95)
+                low, high = oracles.interval_between(bounds, ratio, variance, events, size, df, units, 0.95)
                 assert (history.low, history.high) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
                 future = found[name, "", segment, weighting, reading, metric, "future"]
-                if 0 < ratio < 1 and events >= 30:
-                    low, high = oracles.interval(ratio, between, events, size, max(1.0, effective - 1), 0.95)
+                if bounds[0] < ratio < bounds[1] and events >= 30:
+                    df = max(1.0, effective - 1)
+                    low, high = oracles.interval_between(bounds, ratio, between, events, size, df, units, 0.95)
                     assert (future.low, future.high) == pytest.approx((low, high), rel=1e-6)
 
 

@@ -42,6 +42,15 @@ def test_a_file_is_cut_into_whole_row_groups(tmp_path: Path, shard_rows: int) ->
     assert read_all(source, ["id", "x", "n"]).equals(TABLE)
 
 
+@pytest.mark.parametrize(
+    ("shard_rows", "cut"),
+    [(39, [40] * 6 + [10]), (40, [40] * 6 + [10]), (79, [40] * 5 + [50]), (80, [80] * 3 + [10]), (250, [250])],
+)
+def test_a_shard_holds_as_many_row_groups_as_fit(tmp_path: Path, shard_rows: int, cut: list[int]) -> None:
+    write_lake(TABLE, tmp_path / "a.parquet", row_group=40)
+    assert [shard.rows for shard in find_source(str(tmp_path / "a.parquet"), shard_rows).shards] == cut
+
+
 @examples(15)
 @given(
     rows=st.integers(0, 90),
