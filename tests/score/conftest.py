@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two threads on a busy machine would spin
 
 SENTENCE = "free money now click to win a parcel waits pay the fee hello friend cat sat on mat lunch at noon"
 LABELS = {0: "COMPLIANT", 1: "SCAM", 2: "ADULT"}
@@ -32,11 +33,11 @@ def save_tokenizer(folder: Path, special: dict[str, str], template: str) -> int:
     core.post_processor = processors.TemplateProcessing(single=template, special_tokens=named)
     if "pad_token" in special:
         core.enable_padding(length=128)  # as the tokenizers of sentence encoders do; the scorer must undo it
-    PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=40, **special).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=40, **special).save_pretrained(folder)  # type: ignore[no-untyped-call]
     return len(vocabulary)
 
 
-def save_bert(folder: Path, size: dict[str, int], **labels: Any) -> None:
+def save_bert(folder: Path, size: dict[str, Any], **labels: Any) -> None:
     """Write a BERT classifier with seeded random weights, large enough that scores differ."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
@@ -93,7 +94,7 @@ def padless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     special = {"eos_token": "[EOS]", "unk_token": "[UNK]"}
     size = save_tokenizer(folder, special, "$A")
     torch.manual_seed(5)
-    shape = {"n_positions": 64, "n_embd": 32, "n_layer": 1, "n_head": 2, "initializer_range": 0.3}
+    shape: dict[str, Any] = {"n_positions": 64, "n_embd": 32, "n_layer": 1, "n_head": 2, "initializer_range": 0.3}
     config = GPT2Config(vocab_size=size, bos_token_id=0, eos_token_id=0, pad_token_id=None, **shape)
     GPT2ForSequenceClassification(config).save_pretrained(folder)
     return folder

@@ -13,16 +13,16 @@ from safetensors.numpy import load_file, save_file
 
 from engine.errors import DataError
 from engine.score.device import Device
-from engine.score.folder import ModelFolder, inspect_folder
+from engine.score.folder import inspect_folder
 from engine.score.transformer import load_transformer
 from engine.score.weights import WEIGHTS
 
 Rewrite = Callable[..., None]
 
 
-def refusal(folder: Path, **changed: int) -> str:
+def refusal(folder: Path, max_length: int = 40) -> str:
     """Return why a folder that `inspect_folder` accepts is refused at load."""
-    accepted: ModelFolder = replace(inspect_folder(folder, {"scam": "SCAM"}), **changed)
+    accepted = replace(inspect_folder(folder, {"scam": "SCAM"}), max_length=max_length)
     with pytest.raises(DataError) as caught:
         load_transformer(accepted, Device("cpu"))
     assert all(str(folder) in fault and "\n" not in fault for fault in caught.value.faults)
