@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 from datetime import UTC, datetime
@@ -40,6 +41,11 @@ def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | No
     for stage in stages.values():
         stage["rows_per_second"] = round(stage["rows"] / stage["seconds"], 1) if stage["seconds"] else 0.0
     counts = creatives.counts | {"contents": scored.contents, "scored_now": scored.scored_now}
+    workers = {
+        path.parent.name: json.loads(path.read_bytes())
+        for path in sorted(run.directory.path.glob("scores/*/worker.json"))
+    }
+    head |= {"workers": workers}
     run.directory.write_manifest(head | {"counts": counts, "stages": stages, "files": _files(run)})
 
 

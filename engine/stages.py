@@ -107,6 +107,11 @@ def read_stage(run: Run) -> Creatives:
     bad = [_committed(quarantine_path(run.creatives, s.number), run.identity) for s in run.shards]
     quarantine = pa.concat_tables(bad)
     _check_quarantine(run, counts, quarantine)
+    if not counts.get("kept"):
+        raise DataError(
+            f"{run.config.creatives.path}: none of {counts.get('read', 0)} creatives lies in the period "
+            f"({run.config.period.from_:%Y-%m-%d} until {run.config.period.until:%Y-%m-%d})"
+        )
     dropped = _duplicates(run)
     if len(dropped):
         counts["kept"] -= len(dropped)
@@ -130,7 +135,8 @@ def score_stage(run: Run, creatives: Creatives, *, scores_exist: bool = False) -
         raise DataError(f"{run.directory.path}: {len(todo)} shards have no scores yet; run `backtest score` first")
     now = {p.name: sum(_owned_by(owned, s) for s in todo if p.committed(s.number) is None) for p in plans}
     config = run.config
-    task = ScoreTask(plans, run.prepared.spec.text, run.prepared.spec.text_bytes, run.creatives / "owned.parquet")
+    spec, owners = run.prepared.spec, run.creatives / "owned.parquet"
+    task = ScoreTask(plans, spec.text, spec.text_bytes, spec.missing_score_allowed, owners)
     needs = Needs(cpus=float(config.execute.threads_per_worker), gpus=config.execute.gpus_per_worker, apart=True)
     _map(run, "score", task, todo, needs, None)
     return Scored(_score_table(run, plans), owned.num_rows, now)

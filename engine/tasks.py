@@ -5,6 +5,7 @@ Each task commits its output and hands back a receipt; a shard whose output is a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine import store
+from engine.errors import DataError
 from engine.read.columns import as_column
 from engine.read.creatives import CONTENT_ID, IN_FRAME, REFUSED, ROW, read_creatives
 from engine.read.identity import id_halves, positions
@@ -25,7 +27,8 @@ from engine.read.text import as_contents, raw_fields
 from engine.records import I16, I64, LOGGED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
 from engine.replay.replay import Creatives, replay
 from engine.replay.weights import Exposure, impute, stack_weights
-from engine.score.scorer import Scorer
+from engine.score.open import machine_facts
+from engine.score.text import HuggingFaceText
 from engine.strategy import StrategyTable
 
 Work = Callable[[Shard], Receipt]
@@ -65,7 +68,7 @@ class ModelPlan:
     folder: Path
     identity: str
     fingerprint: str
-    open: Callable[[], Scorer]
+    open: Callable[[], HuggingFaceText]
 
     def committed(self, number: int) -> store.Committed | None:
         """Return the committed scores of a shard, if any."""
@@ -79,15 +82,19 @@ class ScoreTask:
     models: tuple[ModelPlan, ...]
     text: tuple[str, ...]
     text_bytes: int
+    missing_allowed: bool
     owned: Path
 
     def open(self, shared: None) -> Work:  # noqa: ARG002 - workers read what they own from disk
         """Load the models; return the work on one shard."""
         scorers = [(plan, plan.open()) for plan in self.models]
+        for plan, scorer in scorers:
+            plan.folder.mkdir(parents=True, exist_ok=True)
+            store.write_whole(worker_path(plan.folder), json.dumps(machine_facts(scorer)).encode())
         owned = pq.read_table(self.owned)
         return lambda shard: self._score(shard, scorers, owned)
 
-    def _score(self, shard: Shard, scorers: list[tuple[ModelPlan, Scorer]], owned: pa.Table) -> Receipt:
+    def _score(self, shard: Shard, scorers: list[tuple[ModelPlan, HuggingFaceText]], owned: pa.Table) -> Receipt:
         row = owned[ROW].to_numpy()
         first, last = np.searchsorted(row, [shard.first_row, shard.first_row + shard.rows])
         mine = owned.slice(first, last - first)
@@ -97,14 +104,25 @@ class ScoreTask:
         for plan, scorer in scorers:
             done = plan.committed(shard.number)
             if done is None:
+                cut = scorer.facts().cut
                 score_UP = scorer.score(contents)
+                if np.isnan(score_UP).any() and not self.missing_allowed:
+                    raise DataError(
+                        f"model {plan.name} ({scorer.folder.path}) gave {int(np.isnan(score_UP).sum())} NaN scores; "
+                        "mend the model or set creatives.on_missing_score: review"
+                    )
                 columns = {CONTENT_ID: mine[CONTENT_ID]}
                 columns |= {policy: pa.array(score_UP[:, p]) for p, policy in enumerate(scorer.policies)}
-                facts = {"fingerprint": plan.fingerprint, "model": plan.name}
+                facts = {"fingerprint": plan.fingerprint, "model": plan.name, "cut": scorer.facts().cut - cut}
                 path = store.shard_path(plan.folder, shard.number)
                 done = store.commit_table(path, pa.table(columns), plan.identity, facts)
             hashes.append(done.hash)
         return Receipt(shard.number, str(self.models[0].folder.parent), len(contents), store.fingerprint(hashes))
+
+
+def worker_path(folder: Path) -> Path:
+    """Return where a worker writes down what its machine does to a model's scores."""
+    return folder / "worker.json"
 
 
 @dataclass(frozen=True)

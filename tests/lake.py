@@ -10,7 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-WORDS = ("win", "free", "prize", "cash", "hello", "meeting", "lunch", "shoes", "sale", "today", "claim", "now", "friend")
+WORDS = (
+    "win",
+    "free",
+    "prize",
+    "cash",
+    "hello",
+    "meeting",
+    "lunch",
+    "shoes",
+    "sale",
+    "today",
+    "claim",
+    "now",
+    "friend",
+)
 SCAMMY = 5  # the first words are those of scams
 SIZE = 600
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,14 +38,18 @@ def write_lake(folder: Path, seed: int = 1, size: int = SIZE) -> None:
     y = violating[content]
     logged = np.clip(0.5 * y + generator.normal(0.25, 0.2, size), 0, 1).astype(np.float32)
     decision = np.where(logged >= 0.8, "rejected", np.where(logged >= 0.5, "queued", "approved"))
-    final = np.where((decision == "queued") & (y == 1), "rejected", np.where(decision == "rejected", "rejected", "approved"))
+    final = np.where(
+        (decision == "queued") & (y == 1), "rejected", np.where(decision == "rejected", "rejected", "approved")
+    )
     delivered = final == "approved"
     impressions = np.rint(np.exp(generator.normal(5, 1, size))).astype(np.int64)
     table = pa.table(
         {
             "creative_id": [f"c{i:05d}" for i in range(size)],
             "advertiser_id": [f"a{i}" for i in generator.zipf(1.6, size) % 60],
-            "submitted_at": pa.array([START + timedelta(minutes=60 * i) for i in range(size)], pa.timestamp("us", "UTC")),
+            "submitted_at": pa.array(
+                [START + timedelta(minutes=60 * i) for i in range(size)], pa.timestamp("us", "UTC")
+            ),
             "title": pa.array([None if i % 17 == 0 else texts[c].split()[0] for i, c in enumerate(content)]),
             "body": [texts[c] for c in content],
             "impressions": pa.array(impressions, mask=~delivered),
@@ -147,7 +165,8 @@ def config_tree(lake: Path, runs: Path, models: Path | None = None, **sections: 
         tree["compare"] = {"baseline": "live", "candidate": "strict"}
     else:
         tree["models"] = {
-            name: {"path": str(models / folder), "outputs": {"scam": "SCAM"}} for name, folder in (("v1", "m1"), ("v2", "m2"))
+            name: {"path": str(models / folder), "outputs": {"scam": "SCAM"}}
+            for name, folder in (("v1", "m1"), ("v2", "m2"))
         }
         tree["strategies"]["candidate"] = {"like": "live", "replace": {"v1": "v2"}}
         tree["compare"] = {"baseline": "live", "candidate": "candidate"}

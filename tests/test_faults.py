@@ -252,7 +252,7 @@ def test_verbs_print_what_they_promise(lake, tmp_path):
 def test_a_bug_in_the_engine_ends_with_its_own_code_and_no_traceback(lake, tmp_path, monkeypatch):
     import engine.prepare
 
-    def broken(config):
+    def broken(_config):
         raise ZeroDivisionError("planted")
 
     monkeypatch.setattr(engine.prepare, "prepare", broken)

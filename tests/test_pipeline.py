@@ -87,12 +87,17 @@ def test_scores_equal_the_plain_forward_pass(undisturbed, lake, tiny_models):
 
 
 def test_several_processes_give_the_same_bytes(undisturbed, lake, tiny_models, tmp_path):
-    other = execute(config_tree(lake, tmp_path, tiny_models, run="q-two", execute={"workers": 2}, store={"path": str(undisturbed.parent)}))
+    other = execute(
+        config_tree(
+            lake, tmp_path, tiny_models, run="q-two", execute={"workers": 2}, store={"path": str(undisturbed.parent)}
+        )
+    )
     assert bytes_of(other) == bytes_of(undisturbed)
 
 
 @pytest.mark.cluster
-def test_a_ray_cluster_gives_the_same_bytes(undisturbed, lake, tiny_models, ray_cluster):
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_ray_cluster_gives_the_same_bytes(undisturbed, lake, tiny_models):
     tree = config_tree(lake, undisturbed.parent, tiny_models, run="q-ray", execute={"where": "ray", "workers": 2})
     assert bytes_of(execute(tree)) == bytes_of(undisturbed)
 
@@ -128,7 +133,9 @@ def test_a_second_run_scores_nothing_and_changes_nothing(undisturbed, lake, tiny
 
 def test_a_second_run_does_not_even_import_torch(undisturbed, lake, tiny_models, tmp_path):
     path = tmp_path / "again.yaml"
-    path.write_text(dump_yaml(config_tree(lake, undisturbed.parent, tiny_models, run="q-plain", execute={"workers": 1})))
+    path.write_text(
+        dump_yaml(config_tree(lake, undisturbed.parent, tiny_models, run="q-plain", execute={"workers": 1}))
+    )
     code = (
         "import sys; sys.argv = ['backtest', 'run', sys.argv[1]]\n"
         "from engine.cli import main\n"

@@ -142,7 +142,8 @@ class DecisionRate:
         """Return the share of what humans decide that counts."""
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        w_n, y_n, decide_O = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0), self.human_OY.any(1)
+        w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
+        decide_O: Flags = np.asarray(self.human_OY.any(1))
         decided = self.human_OY[decide_O]
         bounds = float(decided.min()), float(decided.max())
         return hajek(view.sample, w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n], bounds)

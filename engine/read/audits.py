@@ -16,11 +16,14 @@ from engine.schema import AUDITS, FRAME
 
 METHODS = ("srs", "poisson")
 _STANDARD_ERRORS = 5.0
+_SAME = 1e-9
 
 
 @dataclass(frozen=True)
 class Audit:
-    """One audit of a history. H strata; framed: ids of the frame file, else None and `when` holds expressions."""
+    """One audit of a history. H strata; framed, framed_pi : ids and probabilities of the frame file, or
+    None, and then `when` holds expressions.
+    """
 
     audit_id: str
     strata: tuple[str, ...]
@@ -29,7 +32,30 @@ class Audit:
     sample_H: I64
     when: tuple[Expression, ...]
     framed: pa.Array | None
+    framed_pi: F64
     identity: str
+
+    def check_frame(self, creative_id: pa.Array, pi_n: F64) -> None:
+        """Refuse drawn creatives that the frame does not hold, or holds with another probability.
+
+        Raises
+        ------
+        DataError : names the first such creative.
+        """
+        if self.framed is None:
+            return
+        at = pc.index_in(creative_id, self.framed)
+        if at.null_count:
+            name = creative_id.filter(at.is_null())[0].as_py()
+            raise DataError(f"audit {self.audit_id}: creative {name!r} was drawn and is not in the frame file")
+        frame = self.framed_pi[at.to_numpy()]
+        off = np.abs(frame - pi_n) > _SAME
+        if off.any():
+            i = int(np.flatnonzero(off)[0])
+            raise DataError(
+                f"audit {self.audit_id}: creative {creative_id[i].as_py()!r} has π = {pi_n[i]} in the "
+                f"labels and {frame[i]} in the frame file; they must agree"
+            )
 
     def check_sizes(self, pi_n: F64, stratum_n: I32) -> None:
         """Refuse a draw whose Σ 1/π is not the size of its stratum: exactly for srs, else within 5 standard errors.
@@ -75,11 +101,21 @@ def read_audit(path: str, use: str | None) -> Audit:
         if method not in METHODS:
             raise DataError(f"{path}: method {method!r} cannot be estimated yet; the engine knows {', '.join(METHODS)}")
     when = _expressions(table, path)
-    framed, frame_digest = _frame(table, path)
+    framed, framed_pi, frame_digest = _frame(table, path)
     if framed is None and not when:
         raise DataError(f"{path}: the audit has neither stratum_when nor frame_path; one must say whom it could draw")
     population, sample = (_sizes(table, name, path) for name in ("population_size", "sample_size"))
-    return Audit(table["audit_id"][0].as_py(), strata, methods, population, sample, when, framed, digest + frame_digest)
+    return Audit(
+        audit_id=table["audit_id"][0].as_py(),
+        strata=strata,
+        method_H=methods,
+        population_H=population,
+        sample_H=sample,
+        when=when,
+        framed=framed,
+        framed_pi=framed_pi,
+        identity=digest + frame_digest,
+    )
 
 
 def _named(table: pa.Table, path: str) -> pa.Table:
@@ -123,11 +159,11 @@ def _expressions(table: pa.Table, path: str) -> tuple[Expression, ...]:
     return tuple(found)
 
 
-def _frame(table: pa.Table, path: str) -> tuple[pa.Array | None, str]:
+def _frame(table: pa.Table, path: str) -> tuple[pa.Array | None, F64, str]:
     if "frame_path" not in table.column_names:
-        return None, ""
+        return None, np.zeros(0), ""
     paths = [name for name in pc.unique(table["frame_path"]).to_pylist() if name]
-    ids, digests = [], []
+    ids, pis, digests = [], [np.zeros(0)], []
     for name in paths:
         frame, digest = read_table(name, f"{path}: frame_path")
         faults = require_columns(frame.schema, {f"frame.{field}": field for field in FRAME.names[:3]}, name)
@@ -135,5 +171,6 @@ def _frame(table: pa.Table, path: str) -> tuple[pa.Array | None, str]:
             raise DataError(*faults)
         possible = frame.filter(pc.greater(frame["inclusion_probability"].fill_null(0.0), 0.0))
         ids.append(possible["creative_id"].cast(pa.string()).combine_chunks())
+        pis.append(possible["inclusion_probability"].cast(pa.float64()).to_numpy())
         digests.append(digest)
-    return (pa.concat_arrays(ids) if ids else None), "".join(digests)
+    return (pa.concat_arrays(ids) if ids else None), np.concatenate(pis), "".join(digests)

@@ -143,4 +143,5 @@ def _drawn(labels: pa.Table, row_n: I64, size: int, audit: Audit, source: str) -
             f"{source}: creative {name!r} was drawn with two strata or probabilities; one audit draws it once"
         )
     audit.check_sizes(pi_n, stratum_n)
+    audit.check_frame(labels["creative_id"].combine_chunks(), pi)
     return pi_n, stratum_n

@@ -132,7 +132,14 @@ def events(a: list[float], b: list[float], weight: list[float], bounds: tuple[fl
 
 
 def interval_between(
-    bounds: tuple[float, float], ratio: float, variance: float, events: float, size: float, df: float, units: float, confidence: float
+    bounds: tuple[float, float],
+    ratio: float,
+    variance: float,
+    events: float,
+    size: float,
+    df: float,
+    units: float,
+    confidence: float,
 ) -> tuple[float, float]:
     """Return the interval of a ratio that lies between bounds."""
     low, high = bounds

@@ -40,7 +40,7 @@ class World:
 
 
 def make_world(seed: int, size: int = 4000, advertisers: int = 300, share: float = 0.15, useful: float = 2.0) -> World:
-    """Draw a world: heavy-tailed exposure, advertisers that violate in their own ways, an old score that strata follow."""
+    """Draw a world: heavy-tailed exposure, advertisers with their own ways, an old score that strata follow."""
     generator = np.random.default_rng(seed)
     tendency = generator.beta(0.6, 0.6 * (1 - share) / share, advertisers)
     advertiser = generator.choice(advertisers, size, p=_zipf(advertisers))
@@ -144,6 +144,6 @@ def rows_at(
     )
 
 
-def question(world: World, rows: LabelledRows, found: Replayed, table: StrategyTable, **more: object) -> Question:
+def question(_world: World, rows: LabelledRows, found: Replayed, table: StrategyTable, **more: object) -> Question:
     """Return what the estimators are asked, lenient against strict."""
     return Question(table, ("p",), segments(), found.totals, rows, pair=(0, 1), **more)  # type: ignore[arg-type]

@@ -159,7 +159,7 @@ def test_the_identity_follows_the_table_and_the_frame(tmp_path: Path) -> None:
 
 def audit(*methods: str, population: list[int]) -> Audit:
     size = np.array(population, np.int64)
-    return Audit("a1", tuple(f"s{h}" for h in range(len(methods))), methods, size, size, (), None, "")
+    return Audit("a1", tuple(f"s{h}" for h in range(len(methods))), methods, size, size, (), None, np.zeros(0), "")
 
 
 def test_a_simple_random_draw_adds_up_to_its_population_exactly() -> None:

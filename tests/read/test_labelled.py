@@ -13,7 +13,7 @@ from engine.read.labelled import census, join_labels, read_truth, with_any
 from engine.records import WEIGHTS, LabelTable
 
 SIZES = np.array([4, 6])
-AUDIT = Audit("a1", ("s1", "s2"), ("srs", "poisson"), SIZES, SIZES // 2, (), None, "")
+AUDIT = Audit("a1", ("s1", "s2"), ("srs", "poisson"), SIZES, SIZES // 2, (), None, np.zeros(0), "")
 
 
 def kept(*ids: str, **columns: Any) -> pa.Table:

@@ -22,7 +22,7 @@ from engine.records import LabelTable
 def audit(*population: int, method: str = "srs") -> Audit:
     size = np.array(population, np.int64)
     strata = tuple(f"s{h + 1}" for h in range(len(population)))
-    return Audit("a1", strata, (method,) * len(population), size, size, (), None, "")
+    return Audit("a1", strata, (method,) * len(population), size, size, (), None, np.zeros(0), "")
 
 
 def resolve(*labels: dict[str, Any], by: Audit | None = None, policies: tuple[str, ...] = ("scam",)) -> LabelTable:
