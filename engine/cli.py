@@ -190,4 +190,4 @@ def _summary(directory: Path) -> dict[str, object]:
     import json
 
     summary: dict[str, object] = json.loads((directory / "summary.json").read_text())
-    return summary
+    return summary | {"run": directory.name}

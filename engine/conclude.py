@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from engine.report.summary import (
     truth_by_key,
 )
 from engine.report.tables import estimates_table, truth_table
-from engine.stages import Creatives, Replayed, Run, Scored, compared, replay_stage
+from engine.stages import Creatives, Replayed, Run, Scored, compared, models_read, replay_stage, sources_read
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,26 @@ class Numbers:
     naive: list[NaiveCount]
     naive_truths: dict[tuple[str, str, str], float | None]
     overlapping: int
+    drawn_inside: int
 
 
 def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
     """Replay and estimate; where `report.truth` is given, compute the same numbers from it."""
     truth, truth_identity = _truth(run.config)
     replayed = replay_stage(run, creatives, scored, keep_all=truth is not None, keep_identity=truth_identity)
-    kept, overlapping = _without_training(run.config, replayed.kept)
     prepared = run.prepared
     labels = prepared.labels or _no_labels(len(run.config.policies))
+    inside = join_labels(replayed.kept, labels, prepared.audit)
+    kept = _without_training(run, replayed.kept)
     rows = join_labels(kept, labels, prepared.audit)
-    question = make_question(run, replayed, rows)
+    overlapping = len(inside.pi_n) - len(rows.pi_n)
+    question = make_question(run, replayed, rows, scored.contents, overlapping)
     with run.progress.stage("estimate", 1) as step:
         estimates = estimate_all(question)
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
-            truths = estimate_all(make_question(run, replayed, census(kept, ids, y_nP), inferences=(HISTORY,)))
+            truths = estimate_all(replace(question, rows=census(kept, ids, y_nP), inferences=(HISTORY,)))
         step(len(rows.pi_n))
     by_key = truth_by_key(truths)
     naive = list(naive_counts(question))
@@ -73,30 +76,30 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
         )
         for n in naive
     }
-    return Numbers(question, replayed, estimates, truths, naive, naive_truths, overlapping)
+    return Numbers(
+        question, replayed, estimates, truths, naive, naive_truths, overlapping, int((inside.stratum_n >= 0).sum())
+    )
 
 
-def make_question(
-    run: Run, replayed: Replayed, rows: LabelledRows, inferences: tuple[str, ...] | None = None
-) -> Question:
-    """Return what the estimators are asked."""
+def make_question(run: Run, replayed: Replayed, rows: LabelledRows, contents: int, overlapping: int = 0) -> Question:
+    """Return what the estimators are asked. contents: distinct contents, which each model scores once."""
     config = run.config
     cost = config.cost
     prices = None
     if cost is not None:
-        contents = float(replayed.totals.sum_SOFCW[0, :, :, :, 0].sum())
+        each = cost.million_contents * contents / 1e6
         prices = Prices(
             cost.leaked,
             cost.overkilled,
             cost.review_minute * cost.minutes_per_review,
-            cost.million_contents * contents / 1e6,
+            tuple(each * len(models_read(run.config, strategy)) for strategy in run.prepared.table.strategies),
             cost.weighting,
         )
     columns = config.creatives.columns
     unmapped = {
         name: f"creatives.columns.{name} is not set" for name in WEIGHTINGS[1:] if getattr(columns, name) is None
     }
-    question = Question(
+    return Question(
         table=run.prepared.table,
         policies=tuple(config.policies),
         segments=replayed.segments,
@@ -106,9 +109,9 @@ def make_question(
         pair=compared(run),
         prices=prices,
         refused=config.exposure.refused,
+        overlapping=overlapping,
         unmapped=unmapped,
     )
-    return question if inferences is None else replace(question, inferences=inferences)
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
@@ -121,6 +124,9 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         store.commit_table(path / "quarantine.parquet", creatives.quarantine, run.identity)
         if truth is not None:
             store.commit_table(path / "truth.parquet", truth, run.identity)
+        for name, made in (("truth.parquet", truth is not None), ("report.html", run.config.report.html)):
+            if not made:
+                run.directory.remove(name)
         summary = summarise(run, creatives, scored, numbers)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
@@ -131,7 +137,8 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
 def write_pages(
     directory: store.RunDirectory, summary: dict[str, Any], estimates: pa.Table, truth: pa.Table | None, *, html: bool
 ) -> None:
-    """Write report.md and report.html."""
+    """Write report.md and report.html; the pages name the run, the summary does not."""
+    summary = summary | {"run": directory.path.name}
     directory.write_text("report.md", render_markdown(summary, estimates, truth))
     if html:
         from engine.report.html import render_html
@@ -158,7 +165,6 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
     rows = headline(numbers.estimates, by_key)
     return {
         "engine": __version__,
-        "run": config.run,
         "fingerprint": run.identity,
         "period": config.model_dump(mode="json", by_alias=True)["period"],
         "counts": creatives.counts | {"contents": scored.contents, "advertisers": _advertisers(run)},
@@ -168,8 +174,8 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "confidence": question.confidence,
         "strategies": strategy_facts(facts),
         "compare": config.compare.model_dump() if config.compare else None,
-        "labels": _label_counts(run, question.rows),
-        "training_overlap": _overlap_words(config, numbers.overlapping),
+        "labels": _label_counts(run, numbers),
+        "training_overlap": _overlap_words(run, numbers.overlapping),
         "assumptions": list(ASSUMPTIONS),
         "warnings": _warnings(numbers, creatives),
         "exposure": _exposure_facts(config, numbers.replayed),
@@ -191,27 +197,31 @@ def _no_labels(policies: int) -> LabelTable:
     return LabelTable((), none, none, np.zeros(0), np.zeros(0, np.int32), {})
 
 
-def _sections(config: Config) -> Sequence[ModelSection | ScoresSection]:
-    return [*config.models.values(), *config.scores.values()]
+def _sections(run: Run) -> Mapping[str, ModelSection | ScoresSection]:
+    """Return the models and brought scores that some strategy reads."""
+    known: dict[str, ModelSection | ScoresSection] = {**run.config.models, **run.config.scores}
+    read = {name for s in run.prepared.table.strategies for name in sources_read(s)}
+    return {name: section for name, section in known.items() if name in read}
 
 
-def _without_training(config: Config, kept: pa.Table) -> tuple[pa.Table, int]:
-    """Drop creatives submitted before the end of any model's training: their labels may have been learned."""
-    ends = [section.trained.until for section in _sections(config) if section.trained]
+def _without_training(run: Run, kept: pa.Table) -> pa.Table:
+    """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
+    ends = [section.trained.until for section in _sections(run).values() if section.trained]
     if not ends:
-        return kept, 0
-    inside = pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type))
-    left = kept.filter(inside)
-    return left, kept.num_rows - left.num_rows
+        return kept
+    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))
 
 
-def _overlap_words(config: Config, overlapping: int) -> str:
-    unknown = [n for n, section in (config.models | config.scores).items() if section.trained is None]
-    if unknown:
-        return f"training overlap unknown for {', '.join(unknown)}: `trained` is not given"
+def _overlap_words(run: Run, overlapping: int) -> str:
+    unknown = [name for name, section in _sections(run).items() if section.trained is None]
+    words = []
     if overlapping:
-        return f"{overlapping} creatives lie inside the training of a compared model and leave every label-based number"
-    return "no creative of the period lies inside the training of any model"
+        words.append(
+            f"{overlapping} labelled creatives lie inside a model's training and leave every label-based number"
+        )
+    if unknown:
+        words.append(f"training overlap unknown for {', '.join(unknown)}: `trained` is not given")
+    return "; ".join(words) or "no labelled creative of the period lies inside the training of any model"
 
 
 def _advertisers(run: Run) -> int:
@@ -219,10 +229,9 @@ def _advertisers(run: Run) -> int:
     return int(pc.count_distinct(found).as_py())
 
 
-def _label_counts(run: Run, rows: LabelledRows) -> dict[str, int]:
+def _label_counts(run: Run, numbers: Numbers) -> dict[str, int]:
     counts = dict(run.prepared.labels.counts) if run.prepared.labels else {}
-    drawn = counts.get("audit_drawn", 0)
-    return counts | {"audit_outside_period": drawn - int((rows.stratum_n >= 0).sum())}
+    return counts | {"audit_outside_period": counts.get("audit_drawn", 0) - numbers.drawn_inside}
 
 
 def _warnings(numbers: Numbers, creatives: Creatives) -> list[str]:
@@ -249,10 +258,16 @@ def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], 
     ------
     DataError : the run is not complete.
     """
-    identity = str(directory.read_manifest().get("fingerprint"))
-    found = store.find_committed(directory.path / "estimates.parquet", identity)
-    summary = directory.path / "summary.json"
-    if found is None or not summary.exists():
+    manifest = directory.read_manifest()
+    files, identity = manifest.get("files"), str(manifest.get("fingerprint"))
+    if manifest.get("state") != "complete" or not isinstance(files, dict):
         raise DataError(f"{directory.path}: holds no finished run; run it first")
-    truth = store.find_committed(directory.path / "truth.parquet", identity)
-    return json.loads(summary.read_text()), store.read_committed(found), store.read_committed(truth) if truth else None
+    tables = {}
+    for name in ("estimates.parquet", "truth.parquet"):
+        found = store.find_committed(directory.path / name, identity) if name in files else None
+        if name in files and (found is None or found.hash != files[name]):
+            raise DataError(f"{directory.path / name}: is not the file of the finished run; run it again")
+        tables[name] = store.read_committed(found) if found else None
+    estimates = tables["estimates.parquet"]
+    assert estimates is not None
+    return json.loads((directory.path / "summary.json").read_text()), estimates, tables["truth.parquet"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,11 +17,12 @@ from functools import lru_cache
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
-from engine.errors import BacktestError, MachineError
+from engine.errors import MachineError
 from engine.records import Receipt, Shard
 
 _QUEUE_PER_WORKER = 2  # shards a worker holds beyond the one it works on are lost time when it dies
 _RESTARTS = 2
+_PLACING_SECONDS = 300.0  # a cluster may have to grow first
 
 Shared_contra = TypeVar("Shared_contra", contravariant=True)
 Work = Callable[[Shard], Receipt]
@@ -97,21 +98,28 @@ class RayExecutor:
         remote = ray.remote(
             num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=_RESTARTS, max_task_retries=_RESTARTS
         )
-        count = max(1, min(self._workers(ray, needs), len(shards)))
+        count = min(self._workers(ray, needs), len(shards))
         actors = [remote(_Worker).remote(handle) for _ in range(count)]
         try:
             yield from _feed(ray, actors, shards)
+        except ray.exceptions.RayError as error:
+            raise MachineError(f"Ray: {_one_line(error)}; run again to resume") from None
         finally:
             for actor in actors:
                 ray.kill(actor)
 
     def _workers(self, ray: Any, needs: Needs) -> int:
-        if self.workers:
-            return self.workers
+        """Return how many workers the cluster can hold, at most as many as were asked for."""
         found = ray.cluster_resources()
-        by_cpu = found.get("CPU", 1.0) // needs.cpus if needs.cpus else len(found)
-        by_gpu = found.get("GPU", 0.0) // needs.gpus if needs.gpus else by_cpu
-        return int(min(by_cpu, by_gpu))
+        room = [found.get("CPU", 0.0) // needs.cpus] if needs.cpus else []
+        room += [found.get("GPU", 0.0) // needs.gpus] if needs.gpus else []
+        most = int(min(room)) if room else len(ray.nodes())
+        if most < 1:
+            raise MachineError(
+                f"Ray: no room for a worker of {needs.cpus:g} CPUs and {needs.gpus:g} GPUs; the cluster has "
+                f"{found.get('CPU', 0):g} and {found.get('GPU', 0):g} (see threads_per_worker, gpus_per_worker)"
+            )
+        return min(most, self.workers or most)
 
 
 def connect(address: str | None) -> Any:
@@ -131,51 +139,63 @@ def connect(address: str | None) -> Any:
             ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = address or "a local cluster"
-            raise MachineError(f"Ray: {where} does not start ({' '.join(str(error).split())[:200]})") from None
+            raise MachineError(f"Ray: {where} does not start ({_one_line(error)})") from None
     return ray
 
 
 class _Worker:
+    """Opens the task when first asked whether it is ready: a fault in there is the task's, not the cluster's."""
+
     def __init__(self, task_and_shared: tuple[Task[Any], Any]) -> None:
-        task, shared = task_and_shared
-        self._work = task.open(shared)
+        self._task, self._shared = task_and_shared
+        self._work: Work | None = None
+
+    def ready(self) -> None:
+        """Open the task."""
+        self._work = self._work or self._task.open(self._shared)
 
     def work(self, shard: Shard) -> Receipt:
+        """Do one shard; a restarted worker opens the task anew."""
+        self.ready()
+        assert self._work is not None
         return self._work(shard)
 
 
-def _feed(ray: Any, actors: Sequence[Any], shards: Iterable[Shard]) -> Iterator[Receipt]:
+def _feed(ray: Any, actors: Sequence[Any], shards: Sequence[Shard]) -> Iterator[Receipt]:
+    """Give shards to workers that are ready, a few ahead; a worker that the cluster never places gets none."""
     waiting = iter(shards)
-    busy: dict[Any, Any] = {}
-    for _ in range(_QUEUE_PER_WORKER):
-        for actor in actors:
-            _submit(busy, actor, waiting)
-    while busy:
-        (done,), _ = ray.wait(list(busy), num_returns=1)
-        actor = busy.pop(done)
-        try:
-            receipt: Receipt = ray.get(done)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, BacktestError):
-                raise error.cause from None
-            raise
-        except ray.exceptions.RayActorError as error:
-            if isinstance(getattr(error, "cause", None), BacktestError):
-                raise error.cause from None
-            raise MachineError(_dead(error)) from None
-        _submit(busy, actor, waiting)
-        yield receipt
+    busy = {actor.ready.remote(): actor for actor in actors}
+    left = len(shards)
+    opened = False
+    while left:
+        done, _ = ray.wait(list(busy), num_returns=1, timeout=None if opened else _PLACING_SECONDS)
+        if not done:
+            raise MachineError(f"Ray: no worker was placed within {_PLACING_SECONDS:.0f} s; is the cluster full?")
+        actor = busy.pop(done[0])
+        result = _result(ray, done[0])
+        opened = True
+        for _ in range(_QUEUE_PER_WORKER if result is None else 1):
+            shard = next(waiting, None)
+            if shard is not None:
+                busy[actor.work.remote(shard)] = actor
+        if result is not None:
+            left -= 1
+            yield result
 
 
-def _submit(busy: dict[Any, Any], actor: Any, waiting: Iterator[Shard]) -> None:
-    shard = next(waiting, None)
-    if shard is not None:
-        busy[actor.work.remote(shard)] = actor
+def _result(ray: Any, reference: Any) -> Receipt | None:
+    """Return a receipt, or None from a worker that reports ready; a fault of the task is raised as itself."""
+    try:
+        receipt: Receipt | None = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause if isinstance(error.cause, Exception) else error from None
+    except ray.exceptions.RayActorError as error:
+        raise MachineError(f"Ray: a worker kept dying ({_one_line(error)}); run again to resume") from None
+    return receipt
 
 
-def _dead(error: Exception) -> str:
-    last = str(error).strip().splitlines()[-1:]
-    return f"a Ray worker died {_RESTARTS + 1} times ({' '.join(last)[:200]}); run again to resume"
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _as_completed(futures: Iterator[Future[Receipt]], ahead: int) -> Iterator[Receipt]:

@@ -54,7 +54,7 @@ def _head(run: Run) -> dict[str, Any]:
     return {
         "engine": __version__,
         "fingerprint": run.identity,
-        **{name: sections[name] for name in ("run", "execute", "report")},
+        **{name: sections[name] for name in ("run", "execute", "report", "store")},
         "config": run.config.decided(),
         "inputs": dict(run.prepared.inputs),
         "models": dict(run.prepared.fingerprints),

@@ -37,7 +37,8 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     BacktestError : see engine.errors.
     """
     prepared = prepare(config)
-    under_way = begin(config, prepared, progress)
+    under_way = open_run(config, prepared, progress)
+    start(under_way)
     creatives = read_stage(under_way)
     scored = score_stage(under_way, creatives, scores_exist=scores_exist)
     if score_only:
@@ -49,13 +50,11 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     return Finished(under_way.directory.path, creatives, scored, numbers)
 
 
-def begin(config: Config, prepared: Prepared, progress: Progress) -> Run:
-    """Claim the run directory and write down what is about to happen."""
+def open_run(config: Config, prepared: Prepared, progress: Progress) -> Run:
+    """Return a run on its own directory; nothing is written yet."""
     directory = RunDirectory(Path(config.store.path) / config.run)
     identity = directory.claim(config.decided(), prepared.inputs)
-    under_way = Run(config, prepared, directory, identity, executor(config), progress)
-    start(under_way)
-    return under_way
+    return Run(config, prepared, directory, identity, executor(config), progress)
 
 
 def executor(config: Config) -> Executor:

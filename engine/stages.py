@@ -23,7 +23,7 @@ from engine.read.identity import id_halves, owned_rows
 from engine.read.segments import Medians, categorical, find_medians, find_segments
 from engine.records import U64, WEIGHTS, ScoreTable, Segments, Shard, Totals
 from engine.score.open import open_scorer
-from engine.strategy import columns_read
+from engine.strategy import Strategy, columns_read
 from engine.tasks import (
     ModelPlan,
     ReadTask,
@@ -184,6 +184,16 @@ def compared(run: Run) -> tuple[int, int] | None:
     return (names.index(compare.baseline), names.index(compare.candidate)) if compare else None
 
 
+def sources_read(strategy: Strategy) -> set[str]:
+    """Return the models and brought scores whose columns a strategy's rules read."""
+    return {column.partition(".")[0] for column in columns_read(strategy) if "." in column}
+
+
+def models_read(config: Config, strategy: Strategy) -> set[str]:
+    """Return the models that have to score for a strategy."""
+    return sources_read(strategy) & set(config.models)
+
+
 def _map(run: Run, stage: str, task: Task[Any], shards: Sequence[Shard], needs: Needs, shared: object) -> None:
     with run.progress.stage(stage, len(shards)) as step:
         for receipt in run.executor.map(task, shards, needs=needs, shared=shared):
@@ -248,7 +258,7 @@ def _owned_by(owned: pa.Table, shard: Shard) -> int:
 def _model_plans(run: Run) -> tuple[ModelPlan, ...]:
     """Return the models that some strategy reads."""
     config, prepared = run.config, run.prepared
-    read = {column.partition(".")[0] for s in prepared.table.strategies for column in columns_read(s) if "." in column}
+    read = {name for strategy in prepared.table.strategies for name in models_read(config, strategy)}
     plans = []
     for name, folder in prepared.folders.items():
         if name in read:

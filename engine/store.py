@@ -54,6 +54,7 @@ def commit_bytes(path: Path, data: bytes, identity: str, rows: int = 0) -> Commi
     """
     committed = Committed(path, rows, blake3(data).hexdigest())
     mark = {"rows": rows, "hash": committed.hash, "identity": identity}
+    _unmark(path)  # a kill from here on leaves an output that does not count
     write_whole(path, data)
     write_whole(_mark(path), json.dumps(mark).encode())
     return committed
@@ -145,7 +146,7 @@ class RunDirectory:
         UsageError : the folder belongs to another config or other inputs; names the first key that differs.
         """
         mine = {"config": decided, "inputs": inputs}
-        if (self.path / MANIFEST).exists():
+        if (self.path / MANIFEST).exists() and not self._holds_nothing():
             manifest = self.read_manifest()
             theirs = {"config": manifest.get("config"), "inputs": manifest.get("inputs")}
             if fingerprint(theirs) != fingerprint(mine):
@@ -154,6 +155,11 @@ class RunDirectory:
                     f"{self.path}: belongs to another run: {key} differs; choose another `run` or remove it"
                 )
         return fingerprint(mine)
+
+    def _holds_nothing(self) -> bool:
+        """Return whether a run that never finished left no score and no number: then the folder is free."""
+        unfinished = self.read_manifest().get("state") == "running"
+        return unfinished and not any(self.path.glob("scores/*/*.done")) and not any(self.path.glob("cells/*.done"))
 
     def read_manifest(self) -> dict[str, object]:
         """Read manifest.json.
@@ -175,10 +181,22 @@ class RunDirectory:
         """Replace manifest.json in one step."""
         write_whole(self.path / MANIFEST, (json.dumps(manifest, indent=1, default=str) + "\n").encode())
 
+    def remove(self, name: str) -> None:
+        """Remove an output of an earlier run that this one does not make."""
+        _mark(self.path / name).unlink(missing_ok=True)
+        (self.path / name).unlink(missing_ok=True)
+
     def write_text(self, name: str, text: str) -> Path:
         """Write one of the run's readable files in one step."""
         write_whole(self.path / name, text.encode())
         return self.path / name
+
+
+def _unmark(path: Path) -> None:
+    try:
+        _mark(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be replaced ({error.strerror})") from None
 
 
 def _mark(path: Path) -> Path:

@@ -134,7 +134,9 @@ def _deciding_order(strategy: Strategy, missing_to_review: bool) -> tuple[Rule, 
     rules = list(strategy.rules) if strategy.match == "first" else _harshest_first(strategy.rules)
     scores = [name for name in columns_read(strategy) if "." in name]
     if missing_to_review and scores:
-        rules.insert(0, Rule(Or(tuple(Atom(name, "missing", ()) for name in scores)), Decision.REVIEW))
+        owners = {rule.policy for rule in (*strategy.rules, strategy.otherwise)}
+        owner = owners.pop() if len(owners) == 1 else None
+        rules.insert(0, Rule(Or(tuple(Atom(name, "missing", ()) for name in scores)), Decision.REVIEW, policy=owner))
     return (*rules, replace(strategy.otherwise, when=ALWAYS))
 
 

@@ -259,3 +259,73 @@ def test_a_bug_in_the_engine_ends_with_its_own_code_and_no_traceback(lake, tmp_p
     code, text = backtest(tmp_path, config_tree(lake, tmp_path / "runs"), verb="validate")
     assert code == 70
     assert "planted" in text
+
+
+def test_mending_a_row_fault_as_told_works_in_the_same_run_directory(lake, tmp_path):
+    def spoil(table):
+        scores = table["old_score"].to_numpy().copy()
+        scores[200] = np.nan
+        return table.set_column(table.schema.get_field_index("old_score"), "old_score", pa.array(scores))
+
+    file = rewrite(lake / "creatives", tmp_path / "lake" / "c.parquet", spoil)
+    tree = config_tree(lake, tmp_path / "runs")
+    tree["creatives"]["path"] = str(file)
+    check(tmp_path, tree, DATA, "on_missing_score")
+    tree["creatives"]["on_missing_score"] = "review"
+    code, text = backtest(tmp_path, tree)
+    assert code == 0, text
+    (row,) = [
+        r
+        for r in json.loads((tmp_path / "runs" / "r" / "summary.json").read_text())["headline"]
+        if (r["strategy"], r["metric"], r["weighting"], r["reading"], r["inference"])
+        == ("live", "overkill_rate", "creatives", "machine", "history")
+    ]
+    assert row["estimate"] is not None, row["null_reason"]
+
+
+def test_an_attribute_named_like_an_exposure_column_is_refused(lake, tmp_path):
+    tree = config_tree(lake, tmp_path / "runs")
+    tree["creatives"]["attributes"] = ["region", "spend"]
+    check(tmp_path, tree, USAGE, "creatives.attributes", "spend")
+
+
+def test_a_truth_of_an_earlier_run_leaves_with_it(lake, tmp_path):
+    tree = config_tree(lake, tmp_path / "runs")
+    tree["report"]["truth"] = str(lake / "truth.parquet")
+    assert backtest(tmp_path, tree)[0] == 0
+    assert (tmp_path / "runs" / "r" / "truth.parquet").exists()
+    del tree["report"]["truth"]
+    assert backtest(tmp_path, tree)[0] == 0
+    assert not (tmp_path / "runs" / "r" / "truth.parquet").exists()
+
+
+def test_paired_numbers_say_that_they_lean_on_imputed_exposure(lake, tmp_path):
+    assert backtest(tmp_path, config_tree(lake, tmp_path / "runs"))[0] == 0
+    summary = json.loads((tmp_path / "runs" / "r" / "summary.json").read_text())
+    rows = [r for r in summary["paired"] if r["weighting"] == "impressions" and r["metric"] == "leakage_rate"]
+    assert rows
+    assert all("leans on exposure.refused" in r["warning"] for r in rows if r["estimate"] is not None)
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("ray_cluster")
+def test_on_ray_a_data_fault_stays_a_data_fault_with_more_workers_than_room(lake, tmp_path):
+    def spoil(table):
+        scores = table["old_score"].to_numpy().copy()
+        scores[200] = np.nan
+        return table.set_column(table.schema.get_field_index("old_score"), "old_score", pa.array(scores))
+
+    file = rewrite(lake / "creatives", tmp_path / "lake" / "c.parquet", spoil)
+    tree = config_tree(lake, tmp_path / "runs", execute={"where": "ray", "workers": 99})
+    tree["creatives"]["path"] = str(file)
+    check(tmp_path, tree, DATA, "old_score")
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("ray_cluster")
+def test_on_ray_a_worker_larger_than_the_cluster_is_refused(lake, tiny_models, tmp_path):
+    execute = {"where": "ray", "threads_per_worker": 4096}
+    tree = config_tree(lake, tmp_path / "runs", tiny_models, execute=execute)
+    code, text = backtest(tmp_path, tree)
+    assert code == 4
+    assert "no room for a worker" in text

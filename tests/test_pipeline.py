@@ -29,9 +29,6 @@ def bytes_of(directory: Path) -> dict[str, bytes]:
     """Return everything that must not depend on where or in how many goes a run ran."""
     files = [directory / name for name in SAME] + sorted(directory.glob("scores/*/*.parquet"))
     found = {str(path.relative_to(directory)): path.read_bytes() for path in files}
-    summary = json.loads(found["summary.json"])
-    summary.pop("run")
-    found["summary.json"] = json.dumps(summary).encode()
     found["report.md"] = found["report.md"].replace(directory.name.encode(), b"RUN")
     return found
 

@@ -9,6 +9,21 @@ from engine.config.strategies import compile_strategies, parse_decision
 from engine.errors import did_you_mean
 from engine.records import ANY, LOGGED
 
+_ENGINE_COLUMNS = (
+    "row",
+    "creative_id",
+    "advertiser_id",
+    "submitted_at",
+    "content_id",
+    "impressions",
+    "spend",
+    "refused_impressions",
+    "in_frame",
+    "cell",
+    "outcome",
+    LOGGED,
+)
+
 
 def name_faults(config: Config) -> list[str]:
     """Return one line for every name that is used and not defined."""
@@ -64,10 +79,10 @@ def _reserved(config: Config) -> Iterator[str]:
     if LOGGED in config.strategies:
         yield f"strategies.{LOGGED}: is the reserved name of history's own decisions"
     columns = config.creatives.columns
-    taken = {"row", "content_id", "in_frame", LOGGED, columns.id, columns.advertiser, columns.submitted_at}
+    taken = {*_ENGINE_COLUMNS, columns.id, columns.advertiser, columns.submitted_at}
     for name in config.creatives.attributes:
         if name in taken or "." in name:
-            yield f"creatives.attributes: {name} is a name the engine uses itself"
+            yield f"creatives.attributes: {name} is a name the engine uses itself; bring the column under another name"
 
 
 def _compared(config: Config, strategies: list[str]) -> Iterator[str]:

@@ -233,5 +233,5 @@ class Config(Section):
         return {f"{name}.{policy}": policy for name, policies in sources.items() for policy in policies}
 
     def decided(self) -> dict[str, object]:
-        """Return what decides the numbers: the config without `run`, `execute` and `report`."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report"})
+        """Return what decides the numbers: the config without `run`, `execute`, `report` and where runs are kept."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report", "store"})

@@ -6,7 +6,7 @@ contents are counted. The variance is that of the weighted sum; for `future` adv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -38,6 +38,11 @@ def costs(view: View, baseline: View | None = None) -> Iterator[Estimate]:
         null = [a or b for a, b in zip(null, side.null_reasons(everything, owed=False), strict=True)]
     if question.prices is None:
         null = ["no `cost` section in the config"] * len(null)
+    elif question.overlapping:
+        reason = (
+            f"{question.overlapping} labelled creatives lie inside a model's training: a total cannot leave them out"
+        )
+        null = [reason] * len(null)
     for inference in question.inferences:
         if all(null) or question.prices is None:
             yield from rows_of(empty_block(null), subject, inference, question)
@@ -47,10 +52,7 @@ def costs(view: View, baseline: View | None = None) -> Iterator[Estimate]:
 
 def _block(prices: Prices, sides: list[View], inference: str, null: list[str | None]) -> Block:
     view, sample = sides[0], sides[0].sample
-    value_n, certain = _value(prices, view)
-    if len(sides) > 1:
-        other_n, other = _value(prices, sides[1])
-        value_n, certain = value_n - other_n, certain - other
+    value_n, certain = _difference(prices, sides, 1.0)
     value_m = value_n[sample.at_m]
     u = sample.weight_m * value_m
     estimated = sample.sums(u)
@@ -73,7 +75,10 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         view.support(np.ones(len(view.given.owed_O), bool)),
         null,
     )
+    notes = _leaning(prices, sides)
     for g in range(len(null)):
+        if notes and notes[g]:
+            block.warn(g, str(notes[g]))
         if not block.events[g] > 0:
             block.warn(g, "no labelled creative was leaked or overkilled: the interval cannot show that some were")
         if inference != HISTORY:
@@ -81,10 +86,31 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     return block
 
 
-def _value(prices: Prices, view: View) -> tuple[F64, F64]:
+def _difference(prices: Prices, sides: list[View], times: float) -> tuple[F64, F64]:
+    """Return the cost of one strategy, or of the first less the second."""
+    value_n, certain = _value(prices, sides[0], times)
+    if len(sides) > 1:
+        other_n, other = _value(prices, sides[1], times)
+        return value_n - other_n, certain - other
+    return value_n, certain
+
+
+def _leaning(prices: Prices, sides: list[View]) -> Sequence[str | None]:
+    """Return, per segment, what the cost would be with none and with twice of the imputed exposure."""
+    view, sample = sides[0], sides[0].sample
+    if not view.imputed_OG.any():
+        return []
+    totals = []
+    for times in (0.0, 2.0):
+        value_n, certain = _difference(prices, sides, times)
+        totals.append(certain + sample.sums(sample.weight_m * value_n[sample.at_m]))
+    return view.leaning(np.ones(len(view.given.owed_O), bool), *totals)
+
+
+def _value(prices: Prices, view: View, times: float) -> tuple[F64, F64]:
     """Return the rows' cost and, per segment, the cost that is known: reviews, and scoring under `all`."""
-    t = view.terms()
+    t = view.terms(times)
     value_n = t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
     certain = prices.per_review * (view.given.review_O @ view.count_OG)
-    certain[0] += prices.scoring
+    certain[0] += prices.scoring_S[view.strategy]
     return value_n, certain

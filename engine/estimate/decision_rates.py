@@ -19,7 +19,9 @@ import numpy as np
 from engine.estimate.block import Block, Subject, rows_of
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.interval import Intervals, logit_intervals, symmetric
+from engine.estimate.known import any_swap
 from engine.estimate.metrics import DECISION_RATES
+from engine.estimate.pair import correlation, mover
 from engine.estimate.ratio import Ratio, hajek, ratio_intervals
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
 from engine.estimate.view import View
@@ -71,6 +73,11 @@ class DecisionRate:
         return _over(self.certain_O @ exposure_OG, exposure_OG.sum(0))
 
     @property
+    def counted_OX(self) -> F64:
+        """All that a creative of each outcome can count."""
+        return np.column_stack([self.certain_O, self.human_OY])
+
+    @property
     def humans_G(self) -> Flags:
         """Segments in which a human decides anything."""
         return np.asarray(self.answered.exposure_OG[self.human_OY.any(1)].sum(0) > 0)
@@ -110,7 +117,7 @@ class DecisionRate:
         if inference == HISTORY:
             return Intervals(value, value, np.full(value.shape, "exact")), null
         sample = self.drawn.sample
-        variance, df = future_spread(sample, self.residual_m(sample, self.drawn, value), reads_labels=False)
+        variance, df = future_spread(sample, self.residual_m(sample, self.drawn, value))
         found = logit_intervals(value, np.nan_to_num(variance), df, self.answered.question.confidence)
         unknown = np.isnan(variance) & (value > 0) & (value < 1) & ~self.humans_G
         return found, [reason or (_NO_ROWS if unknown[g] and not leans[g] else None) for g, reason in enumerate(null)]
@@ -119,7 +126,7 @@ class DecisionRate:
         """Add what humans decide, where they decide anything."""
         ratio, view = self._human_share(), self.answered
         judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-        reviewed = _over(self.human_OY.any(1) @ view.exposure_OG, view.exposure_OG.sum(0))
+        reviewed = self._reviewed()
         humans, certain, known = self.humans_G, block.estimate, block.intervals
         assert known is not None
         block.estimate = np.where(humans, certain + reviewed * np.nan_to_num(ratio.estimate), certain)
@@ -131,12 +138,24 @@ class DecisionRate:
         block.estimator = "known_total+hajek"
         block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
         block.events = np.where(humans, ratio.events, 0)
+        block.support = np.where(humans, view.support(np.asarray(self.human_OY.any(1))), block.support)
         for g in (int(x) for x in np.flatnonzero(humans)):
             if ratio.empty[g]:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
             for text in judged.warnings[g]:
                 block.warn(g, text)
         return block
+
+    def human_residual_m(self) -> F64:
+        """Return the residual of the estimated part of the rate, 0 where humans decide nothing."""
+        if not self.humans_G.any():
+            return np.zeros(len(self.answered.sample.at_m))
+        return self._human_share().residual_m * self._reviewed()[self.answered.sample.segment_m]
+
+    def _reviewed(self) -> F64:
+        """Return the share of exposure that humans decide."""
+        exposure_OG = self.answered.exposure_OG
+        return _over(self.human_OY.any(1) @ exposure_OG, exposure_OG.sum(0))
 
     def _human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
@@ -166,43 +185,57 @@ def decision_rate(answered: View, drawn: View, metric: str) -> DecisionRate:
 
 
 def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
-    """Return candidate − baseline of one rate: exact where both are known, else linearised jointly."""
+    """Return candidate − baseline of one rate.
+
+    Exact where both are known. Where humans decide a part, the two rates' own bounds joined by the correlation of what
+    is estimated in them. For `future` of known rates, advertisers are the units of the joint residual.
+    """
     a, b = mine.block(inference), theirs.block(inference)
     value = a.estimate - b.estimate
     null = [x or y for x, y in zip(a.null, b.null, strict=True)]
     humans = mine.humans_G | theirs.humans_G
-    confidence = mine.answered.question.confidence
-    exact = Intervals(value, value, np.full(value.shape, "exact"))
-    sides = [(mine.answered.sample, mine.answered, theirs.answered, humans)]
+    found = Intervals(value, value, np.full(value.shape, "exact"))
     if inference != HISTORY:
-        sides.append((mine.drawn.sample, mine.drawn, theirs.drawn, ~humans))
-    for sample, view, other, where in sides:
-        residual_m = mine.residual_m(sample, view, a.estimate) - theirs.residual_m(sample, other, b.estimate)
-        if inference == HISTORY:
-            variance, df = sample.history_spread(residual_m)
-        else:
-            variance, df = future_spread(sample, residual_m, reads_labels=view is mine.answered)
-        found = symmetric(value, np.nan_to_num(variance), df, confidence)
-        exact = Intervals(
-            np.where(where, found.low, exact.low),
-            np.where(where, found.high, exact.high),
-            np.where(where, found.rule, exact.rule),
+        sample = mine.drawn.sample
+        residual_m = mine.residual_m(sample, mine.drawn, a.estimate) - theirs.residual_m(
+            sample, theirs.drawn, b.estimate
         )
-        for g in (int(x) for x in np.flatnonzero(where & np.isnan(variance))):
+        variance, df = future_spread(sample, residual_m)
+        found = symmetric(value, np.nan_to_num(variance), df, mine.answered.question.confidence)
+        for g in (int(x) for x in np.flatnonzero(~humans & np.isnan(variance))):
             null[g] = null[g] or _NO_ROWS
-    block = Block("known_total", value, exact, a.labels, a.size, a.events, np.ones(len(value)), null)
-    for g, (texts, others) in enumerate(zip(a.warnings, b.warnings, strict=False)):
-        for text in dict.fromkeys([*texts, *others]):
+    if humans.any():
+        assert a.intervals is not None
+        assert b.intervals is not None
+        sample = mine.answered.sample
+        rho = correlation(sample, mine.human_residual_m(), theirs.human_residual_m(), inference)
+        joined = mover(a.estimate, a.intervals, b.estimate, b.intervals, rho)
+        found = Intervals(
+            np.where(humans, joined.low, found.low),
+            np.where(humans, joined.high, found.high),
+            np.where(humans, joined.rule, found.rule),
+        )
+    question = mine.answered.question
+    swaps = any_swap(question.totals, question.segments, theirs.counted_OX, mine.counted_OX)
+    found = Intervals(
+        np.where(swaps, found.low, 0.0), np.where(swaps, found.high, 0.0), np.where(swaps, found.rule, "no_swap")
+    )
+    name = "known_total+hajek" if humans.any() else "known_total"
+    support = np.minimum(a.support, b.support)
+    block = Block(
+        name, np.where(swaps, value, 0.0), found, a.labels, a.size, np.minimum(a.events, b.events), support, null
+    )
+    for g in range(len(null)):
+        both = [text for side in (a, b) if side.warnings for text in side.warnings[g]]
+        for text in dict.fromkeys(both):
             block.warn(g, text)
     return block
 
 
-def future_spread(sample: Sample, residual_m: F64, *, reads_labels: bool) -> tuple[F64, F64]:
+def future_spread(sample: Sample, residual_m: F64) -> tuple[F64, F64]:
     """Return (variance between advertisers, degrees of freedom) of sums of residuals; NaN where it cannot be known."""
     spread = cluster_spread(sample, sample.cluster_totals(residual_m))
     df = np.maximum(1.0, spread.effective - 1.0)
-    if reads_labels:
-        return spread.variance, df
     independent = sample.sums(sample.weight_m * residual_m**2)
     return np.maximum(spread.variance - sample.history_spread(residual_m)[0], independent), df
 

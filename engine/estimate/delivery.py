@@ -115,7 +115,7 @@ def _reviewed(rates: tuple[float, float], review: Review, share: float, counted:
     delivered = 1.0 if counted else share
     rows = []
     for approves in (specificity, 1.0 - sensitivity):  # y = 0, y = 1
-        limited = moved * approves if share < 1.0 else 0.0
+        limited = approves if share < 1.0 else 0.0
         accept = moved * approves * delivered
-        rows.append([accept, review.hold, moved - accept, moved * (1.0 - approves), limited])
+        rows.append([accept, review.hold, moved - accept, 1.0 - approves, limited])
     return rows

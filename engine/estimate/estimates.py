@@ -16,12 +16,13 @@ from engine.records import Estimate
 def estimate_all(question: Question) -> list[Estimate]:
     """Return every estimate of the question, each with an interval or the reason why it is null."""
     known = sum_segments(question.totals, question.segments)
-    drawn = drawn_sample(question.rows, question.segments)
+    creatives_G = known.known_SOGW[0, :, :, 0].sum(0)
+    drawn = drawn_sample(question.rows, question.segments, creatives_G)
     last = len(question.readable_policies) - 1
     cost_weighting = question.prices.weighting if question.prices else question.weightings[0]
     out: list[Estimate] = []
     for q in range(len(question.readable_policies)):
-        answered = answered_sample(question.rows, q, question.segments)
+        answered = answered_sample(question.rows, q, question.segments, creatives_G)
         for reading in READINGS:
             for weighting in question.weightings:
 

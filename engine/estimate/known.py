@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.records import F64, I64, WEIGHTINGS, WEIGHTS, Segments, Totals
+from engine.records import F64, I64, WEIGHTINGS, WEIGHTS, Flags, Segments, Totals
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,18 @@ def sum_segments(totals: Totals, segments: Segments) -> KnownTotals:
         missing.sum(2).astype(np.float64),
         (known + imputed)[:, :, 1].astype(np.float64),
     )
+
+
+def any_swap(totals: Totals, segments: Segments, baseline_OX: F64, candidate_QX: F64) -> Flags:
+    """Return, per segment, whether any creative counts otherwise under the compared strategies (known of all).
+
+    baseline_OX, candidate_QX : all that a creative of an outcome can count, one column each.
+    """
+    count_OQG = totals.swap_OQCW[..., 0] @ segments.member_GC.T.astype(np.int64)
+    differ_OQ = np.zeros(count_OQG.shape[:2], bool)
+    differ = (baseline_OX[:, None, :] != candidate_QX[None, :, :]).any(2)
+    differ_OQ[: len(baseline_OX), : len(candidate_QX)] = differ
+    return np.asarray((count_OQG * differ_OQ[..., None]).any((0, 1)))
 
 
 def _pick(sums: I64, part: int) -> I64:

@@ -9,11 +9,12 @@ import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
 from engine.estimate.interval import Intervals
-from engine.estimate.metrics import RATES, Metric
+from engine.estimate.known import any_swap
+from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import difference, difference_intervals
 from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
 from engine.estimate.view import View
-from engine.records import Estimate, Flags
+from engine.records import Estimate
 
 
 def label_rates(view: View) -> Iterator[Estimate]:
@@ -46,6 +47,8 @@ def label_rates(view: View) -> Iterator[Estimate]:
 def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
     """Yield candidate − baseline of every rate, all segments and questions."""
     mine, theirs = candidate.terms(), baseline.terms()
+    leans = bool(candidate.imputed_OG.any() or baseline.imputed_OG.any())
+    others = [(candidate.terms(times), baseline.terms(times)) for times in (0.0, 2.0)] if leans else []
     for metric in RATES:
         uses, uses_b = metric.uses(candidate.given), metric.uses(baseline.given)
         null = candidate.null_reasons(uses, owed=metric.owed)
@@ -58,7 +61,10 @@ def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
         ratio_b = hajek(candidate.sample, *metric.parts(theirs), metric.bounds(baseline.given, baseline.occurs_O))
         null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
         pair = difference(candidate.sample, ratio_b, ratio)
-        swaps_G = _swapped(metric, candidate, baseline)
+        notes = _paired_leaning(metric, candidate, baseline, others)
+        question = candidate.question
+        counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
+        swaps_G = any_swap(question.totals, question.segments, *counted)
         for inference in candidate.question.inferences:
             judged = difference_intervals(
                 candidate.sample, pair, ratio_b, ratio, inference, candidate.question.confidence
@@ -73,8 +79,22 @@ def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
             block.estimate = np.where(swaps_G, pair.estimate, 0.0)
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
-            _tell(block, judged, [])
+            _tell(block, judged, notes)
             yield from rows_of(block, subject, inference, candidate.question)
+
+
+def _paired_leaning(
+    metric: Metric, candidate: View, baseline: View, others: Sequence[tuple[Terms, Terms]]
+) -> list[str | None]:
+    """Return, per segment, how the difference would change with none and with twice of the imputed exposure."""
+    if not others:
+        return []
+    without, twice = (
+        hajek_points(candidate.sample, *metric.parts(mine)) - hajek_points(candidate.sample, *metric.parts(theirs))
+        for mine, theirs in others
+    )
+    notes = [side.leaning(metric.uses(side.given), without, twice) for side in (candidate, baseline)]
+    return [a or b for a, b in zip(*notes, strict=True)]
 
 
 def _subject(view: View, metric: Metric) -> Subject:
@@ -107,17 +127,3 @@ def _tell(block: Block, judged: Judged, notes: Sequence[str | None]) -> None:
             block.warn(g, text)
     for g in (int(x) for x in np.flatnonzero(block.support < 1.0)):
         block.warn(g, f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")
-
-
-def _swapped(metric: Metric, candidate: View, baseline: View) -> Flags:
-    """Return, per segment, whether any creative gets another share under the two strategies."""
-    member_GC = candidate.question.segments.member_GC
-    count_OQG = candidate.question.totals.swap_OQCW[..., 0] @ member_GC.T.astype(np.int64)
-    mine, theirs = candidate.given, baseline.given
-    differ_OQ = np.zeros(count_OQG.shape[:2], bool)
-    inside = differ_OQ[: len(theirs.owed_O), : len(mine.owed_O)]
-    for ours_OY, other_OY in zip(mine.shares(), theirs.shares(), strict=True):
-        inside |= (other_OY[:, None, :] != ours_OY[None, :, :]).any(2)
-    if metric.owed:
-        inside |= theirs.owed_O[:, None] != mine.owed_O[None, :]
-    return np.asarray((count_OQG * differ_OQ[..., None]).any((0, 1)))

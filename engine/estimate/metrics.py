@@ -43,6 +43,15 @@ class Metric:
     uses: Callable[[Delivery], Flags]
     owed: bool
 
+    def per_outcome(self, given: Delivery) -> F64:
+        """Return numerator and denominator of a creative of exposure 1 for y = 0 and 1, shape (O, 4)."""
+        outcome_O = np.arange(len(given.owed_O), dtype=np.int16)
+        one = np.ones(len(outcome_O))
+        columns: list[F64] = []
+        for y in (0, 1):
+            columns += self.parts(terms(given, outcome_O, np.full(len(outcome_O), y, np.int8), one))
+        return np.stack(columns, axis=1)
+
     def bounds(self, given: Delivery, occurs_O: Flags) -> tuple[float, float]:
         """Return the least and greatest value that the ratio can take with the outcomes that occur."""
         values = self.values(given)[occurs_O]

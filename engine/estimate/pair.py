@@ -61,7 +61,7 @@ def difference_intervals(
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     exact = _swap_bounds(sample, pair, candidate, inference, confidence)
-    joined = _mover(sample, pair, baseline, candidate, inference, confidence)
+    joined = _mover(sample, baseline, candidate, inference, confidence)
     same = baseline.denominator == candidate.denominator
     events = np.where(same, pair.events, np.minimum(pair.events, np.minimum(baseline.events, candidate.events)))
     plenty = (events >= ENOUGH_EVENTS) & ~np.isnan(variance)
@@ -87,25 +87,32 @@ def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: 
     return Intervals(gained_low - lost_high, gained_high - lost_low, np.full(gained_low.shape, "exact_swap"))
 
 
-def _mover(
-    sample: Sample, pair: Difference, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
-) -> Intervals:
-    """Recover the variance of a difference from the bounds of its parts (Zou and Donner 2008, Stat. Med. 27, 1693)."""
+def _mover(sample: Sample, baseline: Ratio, candidate: Ratio, inference: str, confidence: float) -> Intervals:
+    """Return bounds of a difference from those of the two ratios."""
     mine = ratio_intervals(sample, candidate, inference, confidence).intervals
     theirs = ratio_intervals(sample, baseline, inference, confidence).intervals
-    v_mine, v_theirs, v_pair = (
-        np.nan_to_num(_variance(sample, residual_m, inference)[0])
-        for residual_m in (candidate.residual_m, baseline.residual_m, pair.residual_m)
-    )
+    rho = correlation(sample, candidate.residual_m, baseline.residual_m, inference)
+    return mover(np.nan_to_num(candidate.estimate), mine, np.nan_to_num(baseline.estimate), theirs, rho)
+
+
+def mover(candidate: F64, mine: Intervals, baseline: F64, theirs: Intervals, rho: F64) -> Intervals:
+    """Recover the variance of a difference from the bounds of its parts (Zou and Donner 2008, Stat. Med. 27, 1693)."""
+    c_low, c_high = candidate - mine.low, mine.high - candidate
+    b_low, b_high = baseline - theirs.low, theirs.high - baseline
+    down = np.sqrt(np.maximum(c_low**2 + b_high**2 - 2 * rho * c_low * b_high, 0.0))
+    up = np.sqrt(np.maximum(c_high**2 + b_low**2 - 2 * rho * c_high * b_low, 0.0))
+    point = candidate - baseline
+    return Intervals(point - down, point + up, np.full(point.shape, "mover"))
+
+
+def correlation(sample: Sample, mine_m: F64, theirs_m: F64, inference: str) -> F64:
+    """Return the correlation of two sums of weighted residuals, 0 where one of them does not vary."""
+    parts = (mine_m, theirs_m, mine_m - theirs_m)
+    v_mine, v_theirs, v_pair = (np.nan_to_num(_variance(sample, m, inference)[0]) for m in parts)
     scale = np.sqrt(v_mine * v_theirs)
-    rho = np.clip(
+    return np.clip(
         np.where(scale > 0, (v_mine + v_theirs - v_pair) / np.where(scale > 0, 2 * scale, 1.0), 0.0), -1.0, 1.0
     )
-    c, b = np.nan_to_num(candidate.estimate), np.nan_to_num(baseline.estimate)
-    down = (c - mine.low) ** 2 + (theirs.high - b) ** 2 - 2 * rho * (c - mine.low) * (theirs.high - b)
-    up = (mine.high - c) ** 2 + (b - theirs.low) ** 2 - 2 * rho * (mine.high - c) * (b - theirs.low)
-    low, high = c - b - np.sqrt(np.maximum(down, 0.0)), c - b + np.sqrt(np.maximum(up, 0.0))
-    return Intervals(low, high, np.full(low.shape, "mover"))
 
 
 def _choose(first: Flags, a: Intervals, b: Intervals) -> Intervals:

@@ -12,12 +12,15 @@ from engine.strategy import StrategyTable
 
 @dataclass(frozen=True)
 class Prices:
-    """What things cost, in the user's money. weighting: what a leaked or overkilled unit is."""
+    """What things cost, in the user's money.
+
+    weighting : what a leaked or overkilled unit is. scoring_S : cost of the scores that each strategy reads.
+    """
 
     leaked: float
     overkilled: float
     per_review: float
-    scoring: float
+    scoring_S: tuple[float, ...]
     weighting: str
 
 
@@ -25,6 +28,7 @@ class Prices:
 class Question:
     """What to estimate, from which totals and labelled rows.
 
+    overlapping : creatives inside the training of a model; rates leave them out, totals cannot.
     unmapped : weighting → why it cannot be had at all. refused : the exposure model of refused creatives, or None.
     pair : indices of baseline and candidate, or None. numbers : metric names, all if empty.
     """
@@ -38,6 +42,7 @@ class Question:
     pair: tuple[int, int] | None = None
     prices: Prices | None = None
     refused: str | None = None
+    overlapping: int = 0
     unmapped: Mapping[str, str] = field(default_factory=dict)
     inferences: tuple[str, ...] = INFERENCES
     weightings: tuple[str, ...] = WEIGHTINGS

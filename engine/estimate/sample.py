@@ -31,7 +31,7 @@ class Sample:
     at_m, segment_m : for every segment the sample rows in it. key_m : segment × stratum. cluster_m : (segment,
     advertiser)
     pair. cluster_segment_T : segment of each of the T pairs. take_H : rows per stratum that the weights stand for.
-    census_G : every row of the segment stands for itself alone.
+    census_G : the rows are all creatives of the segment.
     """
 
     rows_n: I64
@@ -125,18 +125,21 @@ def largest_cluster(sample: Sample, total_T: F64, segment: int) -> int:
     return int(first + np.argmax(total_T[first:last] ** 2))
 
 
-def answered_sample(rows: LabelledRows, policy: int, segments: Segments) -> Sample:
-    """Return the drawn rows whose label for a policy is concluded, weights corrected for the unanswered."""
+def answered_sample(rows: LabelledRows, policy: int, segments: Segments, creatives_G: F64) -> Sample:
+    """Return the drawn rows whose label for a policy is concluded, weights corrected for the unanswered.
+
+    creatives_G : how many creatives each segment holds.
+    """
     chosen = np.flatnonzero((rows.stratum_n >= 0) & (rows.y_nQ[:, policy] >= 0))
-    return _sample(rows, chosen, rows.design.answered_HQ[:, policy], segments)
+    return _sample(rows, chosen, rows.design.answered_HQ[:, policy], segments, creatives_G)
 
 
-def drawn_sample(rows: LabelledRows, segments: Segments) -> Sample:
+def drawn_sample(rows: LabelledRows, segments: Segments, creatives_G: F64) -> Sample:
     """Return all drawn rows: enough for numbers that read no label."""
-    return _sample(rows, np.flatnonzero(rows.stratum_n >= 0), rows.design.drawn_H, segments)
+    return _sample(rows, np.flatnonzero(rows.stratum_n >= 0), rows.design.drawn_H, segments, creatives_G)
 
 
-def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments) -> Sample:
+def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments, creatives_G: F64) -> Sample:
     stratum_n: I32 = rows.stratum_n[chosen]
     answered = take_H / np.maximum(rows.design.drawn_H, 1)
     weight_n = 1.0 / (rows.pi_n[chosen] * answered[stratum_n])
@@ -152,7 +155,7 @@ def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments) ->
         key_m=segment_m * len(take_H) + stratum_n[at_m],
         cluster_m=cluster_m,
         cluster_segment_T=pair // (advertiser_n.max(initial=0) + 1),
-        census_G=np.bincount(segment_m, weight_n[at_m] > 1.0, len(segments.name)) == 0,
+        census_G=np.bincount(segment_m, minlength=len(segments.name)) == creatives_G,
         srs_H=np.array([method == "srs" for method in rows.design.method_H], bool),
         population_H=rows.design.population_H,
         take_H=take_H,

@@ -90,6 +90,8 @@ class View:
         """
         out: list[str | None] = []
         ambiguous_O = self.given.ambiguous_O & self.given.touches_O
+        design = self.question.rows.design
+        silent = int(((design.population_H > 0) & (design.answered_HQ[:, self.policy] == 0)).sum())
         for g in range(len(self.question.segments.name)):
             missing = int(self.missing_OG[uses_O, g].sum())
             unknown = self.given.unknown_final(self.count_OG[:, g]) if final else None
@@ -99,6 +101,8 @@ class View:
                 out.append(self.given.null_reason or unknown)
             elif labels and not len(self.sample.rows_n):
                 out.append("no audit labels: nothing stands for the population")
+            elif labels and silent:
+                out.append(f"{silent} of the audit's strata have no answered label: nothing stands for their creatives")
             elif owed and self.count_OG[ambiguous_O, g].any():
                 out.append("a rule that fires reads several policies or none: name one with `policy:` on the rule")
             elif missing:

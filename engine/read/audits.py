@@ -71,6 +71,14 @@ class Audit:
             allowed = 1e-6 * max(population, 1)
             if self.method_H[h] == "poisson":
                 allowed += _STANDARD_ERRORS * float(np.sqrt(((1 - pi) / pi**2).sum()))
+                if not len(pi):
+                    continue  # Poisson sampling may draw nobody; the estimators say that nothing stands for the stratum
+            elif len(pi) and float(np.ptp(pi)) > _SAME:
+                faults.append(
+                    f"audit {self.audit_id}, stratum {name}: srs drew {len(pi)} creatives with π from {pi.min()} to "
+                    f"{pi.max()}; it has one π per stratum (unequal ones are poisson)"
+                )
+                continue
             if abs(total - population) > allowed:
                 faults.append(
                     f"audit {self.audit_id}, stratum {name}: Σ 1/π over {len(pi)} drawn creatives is {total:.2f}, "

@@ -56,10 +56,11 @@ def read_truth(table: pa.Table, policies: Sequence[str]) -> tuple[pa.Array, I8]:
 
 
 def with_any(y_nP: I8) -> I8:
-    """Append `any` where there are several policies: violating when one is, compliant when all are, else open."""
+    """Append `any` where there are several policies: violating when one is, once all are concluded."""
     if y_nP.shape[1] == 1:
         return y_nP
-    any_n = np.where((y_nP == 1).any(1), 1, np.where((y_nP == 0).all(1), 0, -1)).astype(np.int8)
+    whole = (y_nP >= 0).all(1)  # counting a part-labelled creative only when it violates would favour violations
+    any_n = np.where(whole, (y_nP == 1).any(1), -1).astype(np.int8)
     return np.concatenate([y_nP, any_n[:, None]], axis=1)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import naive_counts
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY
-from engine.pipeline import begin
+from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
 from engine.read.audits import Audit
@@ -51,6 +51,7 @@ class World:
     y_n: np.ndarray
     others_n: np.ndarray
     unanswered: float
+    contents: int
     truth: dict[Key, float | None]
 
 
@@ -111,13 +112,14 @@ def load_world() -> World:
     """Run the demo (all of it is committed already) and read back what a redraw needs."""
     config = load_config(CONFIG)
     prepared = prepare(config)
-    run = begin(config, prepared, Progress())
+    run = open_run(config, prepared, Progress())
     creatives = read_stage(run)
     scored = score_stage(run, creatives, scores_exist=True)
     truth_table, identity = read_table(str(config.report.truth), "report.truth")
     replayed = replay_stage(run, creatives, scored, keep_all=True, keep_identity=identity)
     ids, y_nP = read_truth(truth_table, config.policies)
-    question = make_question(run, replayed, census(replayed.kept, ids, y_nP), inferences=(HISTORY,))
+    question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.contents)
+    question = replace(question, inferences=(HISTORY,))
     truth = {key_of(row): row.estimate for row in estimate_all(question)}
     assert prepared.audit is not None
     assert prepared.labels is not None
@@ -128,7 +130,9 @@ def load_world() -> World:
     unanswered = counts["audit_unanswered"] / counts["audit_drawn"]
     frame_ids = frame["creative_id"].combine_chunks()
     others = _other_labels(config, frame_ids)
-    return World(run, replayed, prepared.audit, frame_ids, stratum, y_nP[at], others, unanswered, truth)
+    return World(
+        run, replayed, prepared.audit, frame_ids, stratum, y_nP[at], others, unanswered, scored.contents, truth
+    )
 
 
 def _other_labels(config: Config, ids: pa.Array) -> np.ndarray:
@@ -166,7 +170,7 @@ def redraw(world: World, generator: np.random.Generator) -> Question:
         counts={},
     )
     joined = join_labels(world.replayed.kept, labels, world.audit)
-    return make_question(world.run, world.replayed, joined, inferences=(HISTORY,))
+    return replace(make_question(world.run, world.replayed, joined, world.contents), inferences=(HISTORY,))
 
 
 def conclude(world: World, tally: Tally, repetitions: int, seed: int) -> Bench:

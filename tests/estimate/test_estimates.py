@@ -144,7 +144,7 @@ def test_after_review_the_reject_rate_is_the_known_part_plus_what_humans_refuse(
     row = truth["lenient", "", "all", "creatives", "after_review", "reject_rate", "history"]
     rejected = world.score_N >= np.float32(0.8)
     review = (world.score_N >= np.float32(0.6)) & ~rejected
-    refused = np.where(world.y_N == 1, 0.9, 0.05) * (1 - 0.1)
+    refused = np.where(world.y_N == 1, 0.9, 0.05)
     assert row.estimate == pytest.approx((rejected.sum() + refused[review].sum()) / len(world))
 
 
@@ -253,7 +253,7 @@ def test_a_limit_counts_as_delivered_by_creatives_and_by_its_share_by_exposure()
 def test_cost_adds_what_leaked_was_overkilled_and_reviewed():
     world, table = make_world(17), strategies()
     found = replayed(world, table)
-    prices = Prices(leaked=2.0, overkilled=0.5, per_review=0.9, scoring=1.25, weighting="impressions")
+    prices = Prices(leaked=2.0, overkilled=0.5, per_review=0.9, scoring_S=(1.25, 1.25, 1.25), weighting="impressions")
     asked = question(world, census_rows(world, found.outcome_Sn), found, table, prices=prices)
     row = rows_by_key(estimate_all(asked))["lenient", "", "all", "impressions", "machine", "cost", "history"]
     rejected = world.score_N >= np.float32(0.8)
@@ -276,3 +276,49 @@ def test_with_zero_events_the_upper_bound_is_the_exact_one():
     assert row.estimate == 0.0
     assert row.low == 0.0
     assert row.high == pytest.approx(1 - 0.025 ** (1 / row.effective_size), rel=1e-6)
+
+
+def test_a_stratum_that_nobody_answered_makes_null_and_never_a_census():
+    world, table = make_world(19), strategies()
+    found = replayed(world, table)
+    rows = audit_rows(world, found.outcome_Sn, (0.2, 0.4, 1.0), 4)
+    silent = np.where(rows.stratum_n[:, None] == 0, -1, rows.y_nQ).astype(np.int8)
+    answered = rows.design.answered_HQ.copy()
+    answered[0] = 0
+    rows = replace(rows, y_nQ=silent, design=replace(rows.design, answered_HQ=answered))
+    row = rows_by_key(estimate_all(question(world, rows, found, table)))[
+        "lenient", "", "all", "creatives", "machine", "leakage_rate", "history"
+    ]
+    assert row.estimate is None
+    assert "no answered label" in str(row.null_reason)
+
+
+def test_a_segment_whose_drawn_rows_stand_for_themselves_is_no_census_of_the_rest():
+    world, table = make_world(20, size=600), strategies()
+    found = replayed(world, table)
+    rows = audit_rows(world, found.outcome_Sn, (0.02, 0.02, 1.0), 4)
+    only_full = (rows.cell_n != 1) | (rows.stratum_n == 2)
+    rows = replace(rows, cell_n=np.where(only_full, rows.cell_n, 0))
+    for row in estimate_all(question(world, rows, found, table)):
+        if row.segment == "b" and row.inference == "history":
+            assert "census" not in str(row.estimator)
+
+
+def test_an_unswapped_numerator_gives_exactly_no_difference_though_decisions_differ():
+    from engine.expression import Atom
+    from engine.strategy import Rule, Strategy, build_table
+
+    world = make_world(24)
+    last = Rule(Atom("m.p", ">=", 0.0), Decision.APPROVE, policy="p")
+    sides = [
+        Strategy(d.name, (Rule(Atom("m.p", ">=", 0.6), d, policy="p"),), last)
+        for d in (Decision.REVIEW, Decision.REJECT)
+    ]
+    table = build_table(sides)
+    found = replayed(world, table)
+    rows = audit_rows(world, found.outcome_Sn, (0.2, 0.4, 0.6), 4)
+    numbers = rows_by_key(estimate_all(question(world, rows, found, table)))
+    row = numbers["REJECT", "REVIEW", "all", "creatives", "machine", "leakage_rate", "history"]
+    assert (row.estimate, row.low, row.high) == (0.0, 0.0, 0.0)
+    row = numbers["REJECT", "REVIEW", "all", "creatives", "machine", "overkill_rate", "history"]
+    assert row.low > 0

@@ -98,14 +98,14 @@ def test_nobody_labelled_gives_no_rows_of_the_right_shape() -> None:
     [
         ([1, 1], 1),
         ([1, 0], 1),
-        ([1, -1], 1),
-        ([-1, 1], 1),
+        ([1, -1], -1),
+        ([-1, 1], -1),
         ([0, 0], 0),
         ([0, -1], -1),
         ([-1, -1], -1),
     ],
 )
-def test_any_is_violated_by_one_policy_and_cleared_only_by_all(y: list[int], any_: int) -> None:
+def test_any_is_violated_by_one_policy_and_needs_every_policy_answered(y: list[int], any_: int) -> None:
     assert with_any(np.array([y], np.int8)).tolist() == [[*y, any_]]
 
 
