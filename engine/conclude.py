@@ -18,7 +18,7 @@ from engine.estimate.estimates import estimate_all
 from engine.estimate.metrics import FORMULAS
 from engine.estimate.naive import NaiveCount, naive_counts
 from engine.estimate.question import Prices, Question
-from engine.estimate.sample import HISTORY
+from engine.estimate.truth import true_values
 from engine.read.labelled import census, join_labels, read_truth
 from engine.read.shards import read_table
 from engine.records import WEIGHTINGS, WEIGHTS, Design, Estimate, LabelledRows, LabelTable
@@ -66,7 +66,7 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
-            truths = estimate_all(replace(question, rows=census(kept, ids, y_nP), inferences=(HISTORY,)))
+            truths = true_values(replace(question, rows=census(kept, ids, y_nP)))
         step(len(rows.pi_n))
     by_key = truth_by_key(truths)
     naive = list(naive_counts(question))

@@ -86,6 +86,13 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     return block
 
 
+def cost_points(prices: Prices, sides: list[View], times: float = 1.0) -> F64:
+    """Return the cost of each segment (of the first side less the second), imputed exposure counted `times`."""
+    sample = sides[0].sample
+    value_n, certain = _difference(prices, sides, times)
+    return certain + sample.sums(sample.weight_m * value_n[sample.at_m])
+
+
 def _difference(prices: Prices, sides: list[View], times: float) -> tuple[F64, F64]:
     """Return the cost of one strategy, or of the first less the second."""
     value_n, certain = _value(prices, sides[0], times)
@@ -97,13 +104,10 @@ def _difference(prices: Prices, sides: list[View], times: float) -> tuple[F64, F
 
 def _leaning(prices: Prices, sides: list[View]) -> Sequence[str | None]:
     """Return, per segment, what the cost would be with none and with twice of the imputed exposure."""
-    view, sample = sides[0], sides[0].sample
+    view = sides[0]
     if not view.imputed_OG.any():
         return []
-    totals = []
-    for times in (0.0, 2.0):
-        value_n, certain = _difference(prices, sides, times)
-        totals.append(certain + sample.sums(sample.weight_m * value_n[sample.at_m]))
+    totals = [cost_points(prices, sides, times) for times in (0.0, 2.0)]
     return view.leaning(np.ones(len(view.given.owed_O), bool), *totals)
 
 

@@ -22,7 +22,7 @@ from engine.estimate.interval import Intervals, logit_intervals, symmetric
 from engine.estimate.known import any_swap
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import correlation, mover
-from engine.estimate.ratio import Ratio, hajek, ratio_intervals
+from engine.estimate.ratio import Ratio, hajek, hajek_points, ratio_intervals
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
 from engine.estimate.view import View
 from engine.records import F64, Estimate, Flags
@@ -157,15 +157,26 @@ class DecisionRate:
         exposure_OG = self.answered.exposure_OG
         return _over(self.human_OY.any(1) @ exposure_OG, exposure_OG.sum(0))
 
+    def points(self) -> F64:
+        """Return the rate of each segment without an interval."""
+        if not self.humans_G.any():
+            return self.certain()
+        share = hajek_points(self.answered.sample, *self._human_parts())
+        return self.certain() + self._reviewed() * np.where(self.humans_G, share, 0.0)
+
     def _human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
+        decided = self.human_OY[self.human_OY.any(1)]
+        bounds = float(decided.min()), float(decided.max())
+        return hajek(self.answered.sample, *self._human_parts(), bounds)
+
+    def _human_parts(self) -> tuple[F64, F64]:
+        """Return numerator and denominator of that share, per row of the sample."""
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
         w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
         decide_O: Flags = np.asarray(self.human_OY.any(1))
-        decided = self.human_OY[decide_O]
-        bounds = float(decided.min()), float(decided.max())
-        return hajek(view.sample, w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n], bounds)
+        return w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n]
 
 
 def decision_rate(answered: View, drawn: View, metric: str) -> DecisionRate:

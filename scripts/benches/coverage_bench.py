@@ -22,6 +22,7 @@ from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import naive_counts
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY
+from engine.estimate.truth import true_values
 from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
@@ -119,8 +120,7 @@ def load_world() -> World:
     replayed = replay_stage(run, creatives, scored, keep_all=True, keep_identity=identity)
     ids, y_nP = read_truth(truth_table, config.policies)
     question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.contents)
-    question = replace(question, inferences=(HISTORY,))
-    truth = {key_of(row): row.estimate for row in estimate_all(question)}
+    truth = {key_of(row): row.estimate for row in true_values(question)}
     assert prepared.audit is not None
     assert prepared.labels is not None
     frame, _ = read_table("data/demo/frame.parquet", "frame")

@@ -322,3 +322,18 @@ def test_an_unswapped_numerator_gives_exactly_no_difference_though_decisions_dif
     assert (row.estimate, row.low, row.high) == (0.0, 0.0, 0.0)
     row = numbers["REJECT", "REVIEW", "all", "creatives", "machine", "overkill_rate", "history"]
     assert row.low > 0
+
+
+def test_true_values_are_the_points_of_a_census():
+    from engine.estimate.truth import true_values
+
+    world, table = make_world(25, size=1200), strategies()
+    found = replayed(world, table)
+    prices = Prices(leaked=2.0, overkilled=0.5, per_review=0.9, scoring_S=(1.0, 2.0, 3.0), weighting="spend")
+    asked = question(world, census_rows(world, found.outcome_Sn), found, table, prices=prices, inferences=("history",))
+    slow_way, quick = rows_by_key(estimate_all(asked)), rows_by_key(true_values(asked))
+    assert set(quick) <= set(slow_way)
+    assert len(quick) >= len(slow_way) - 32 * len(table.names)
+    for key, row in quick.items():
+        if row.estimate is not None and slow_way[key].estimate is not None:
+            assert row.estimate == pytest.approx(slow_way[key].estimate, rel=1e-9, abs=1e-12), key
