@@ -60,13 +60,14 @@ def difference_intervals(
     """
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
-    exact = _swap_bounds(sample, pair, candidate, inference, confidence)
-    joined = _mover(sample, baseline, candidate, inference, confidence)
     same = baseline.denominator == candidate.denominator
     events = np.where(same, pair.events, np.minimum(pair.events, np.minimum(baseline.events, candidate.events)))
     plenty = (events >= ENOUGH_EVENTS) & ~np.isnan(variance)
-    few = _choose(same, exact, joined)
-    found = _choose(plenty, smooth, few)
+    found = smooth
+    if (same & ~plenty).any():
+        found = _choose(same & ~plenty, _swap_bounds(sample, pair, candidate, inference, confidence), found)
+    if (~same & ~plenty).any():
+        found = _choose(~same & ~plenty, _mover(sample, baseline, candidate, inference, confidence), found)
     found = Intervals(np.maximum(found.low, -1.0), np.minimum(found.high, 1.0), found.rule)
     return Judged(census_exact(sample, pair.estimate, found) if inference == HISTORY else found, warnings)
 
