@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine import store
 from engine.config.sections import Config
@@ -19,6 +18,7 @@ from engine.execute import Executor, Needs, Task
 from engine.prepare import Prepared
 from engine.progress import Progress
 from engine.read.creatives import CONTENT_ID, ROW
+from engine.read.duplicates import dropped_rows
 from engine.read.identity import id_halves, owned_rows
 from engine.read.segments import Medians, categorical, find_medians, find_segments
 from engine.records import U64, WEIGHTS, ScoreTable, Segments, Shard, Totals
@@ -112,7 +112,8 @@ def read_stage(run: Run) -> Creatives:
             f"{run.config.creatives.path}: none of {counts.get('read', 0)} creatives lies in the period "
             f"({run.config.period.from_:%Y-%m-%d} until {run.config.period.until:%Y-%m-%d})"
         )
-    dropped = _duplicates(run)
+    ids = pa.concat_tables(run.tables(["creative_id", ROW]))
+    dropped = dropped_rows(ids, run.config.creatives.on_duplicate, run.config.creatives.path)
     if len(dropped):
         counts["kept"] -= len(dropped)
     counts["duplicates_dropped"] = len(dropped)
@@ -218,26 +219,6 @@ def _check_quarantine(run: Run, counts: dict[str, int], quarantine: pa.Table) ->
             f"({run.config.limits.quarantine_share:.1%}) allows",
             *shown,
         )
-
-
-def _duplicates(run: Run) -> np.ndarray:
-    """Return the rows that on_duplicate leaves out, sorted."""
-    table = pa.concat_tables(run.tables(["creative_id", ROW]))
-    counts = pc.value_counts(table["creative_id"])
-    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-    if not len(twice):
-        return np.zeros(0, np.int64)
-    rule = run.config.creatives.on_duplicate
-    if rule == "stop":
-        raise DataError(
-            f"{run.config.creatives.path}: {len(twice)} ids appear more than once (first: {twice[0].as_py()!r}); "
-            "mend the data or set creatives.on_duplicate: first or last"
-        )
-    rows = table.filter(pc.is_in(table["creative_id"], twice))
-    ids, row = rows["creative_id"].to_numpy(zero_copy_only=False), rows[ROW].to_numpy()
-    order = range(len(row)) if rule == "last" else range(len(row) - 1, -1, -1)
-    winner = {ids[i]: row[i] for i in order}
-    return np.sort(row[[winner[name] != at for name, at in zip(ids, row, strict=True)]])
 
 
 def _own_contents(run: Run, creatives: Creatives) -> pa.Table:

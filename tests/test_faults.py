@@ -43,6 +43,13 @@ def rewrite(source: Path, target: Path, change) -> Path:
     return target
 
 
+def one_missing_score(table):
+    """Plant a NaN in the score column."""
+    scores = table["old_score"].to_numpy().copy()
+    scores[200] = np.nan
+    return table.set_column(table.schema.get_field_index("old_score"), "old_score", pa.array(scores))
+
+
 def check(tmp_path, tree, code, *words, verb="run"):
     found, text = backtest(tmp_path, tree, verb=verb)
     assert found == code, text
@@ -262,12 +269,7 @@ def test_a_bug_in_the_engine_ends_with_its_own_code_and_no_traceback(lake, tmp_p
 
 
 def test_mending_a_row_fault_as_told_works_in_the_same_run_directory(lake, tmp_path):
-    def spoil(table):
-        scores = table["old_score"].to_numpy().copy()
-        scores[200] = np.nan
-        return table.set_column(table.schema.get_field_index("old_score"), "old_score", pa.array(scores))
-
-    file = rewrite(lake / "creatives", tmp_path / "lake" / "c.parquet", spoil)
+    file = rewrite(lake / "creatives", tmp_path / "lake" / "c.parquet", one_missing_score)
     tree = config_tree(lake, tmp_path / "runs")
     tree["creatives"]["path"] = str(file)
     check(tmp_path, tree, DATA, "on_missing_score")
@@ -310,12 +312,7 @@ def test_paired_numbers_say_that_they_lean_on_imputed_exposure(lake, tmp_path):
 @pytest.mark.cluster
 @pytest.mark.usefixtures("ray_cluster")
 def test_on_ray_a_data_fault_stays_a_data_fault_with_more_workers_than_room(lake, tmp_path):
-    def spoil(table):
-        scores = table["old_score"].to_numpy().copy()
-        scores[200] = np.nan
-        return table.set_column(table.schema.get_field_index("old_score"), "old_score", pa.array(scores))
-
-    file = rewrite(lake / "creatives", tmp_path / "lake" / "c.parquet", spoil)
+    file = rewrite(lake / "creatives", tmp_path / "lake" / "c.parquet", one_missing_score)
     tree = config_tree(lake, tmp_path / "runs", execute={"where": "ray", "workers": 99})
     tree["creatives"]["path"] = str(file)
     check(tmp_path, tree, DATA, "old_score")

@@ -1,4 +1,4 @@
-"""Estimates → estimates.parquet and truth.parquet, and back."""
+"""Estimates → estimates.parquet and truth.parquet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ def estimates_table(estimates: Sequence[Estimate]) -> pa.Table:
     """Return the rows as a table of schema.ESTIMATES."""
     arrays = [pa.array([getattr(row, field.name) for row in estimates], field.type) for field in ESTIMATES]
     return pa.Table.from_arrays(arrays, schema=ESTIMATES)
-
-
-def estimates_of(table: pa.Table) -> list[Estimate]:
-    """Return the rows of an estimates table."""
-    return [Estimate(**row) for row in table.to_pylist()]
 
 
 def truth_table(truths: Sequence[Estimate]) -> pa.Table:
