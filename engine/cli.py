@@ -181,9 +181,12 @@ def _print_counts(finished: Finished) -> None:
         f"{counts[part]:,} {part.replace('_', ' ')}" for part in parts if counts[part] or part == "kept"
     )
     typer.echo(f"read {counts['read']:,} = {shares}")
-    if scored.scored_now or scored.contents:
-        now = ", ".join(f"{name} {count:,}" for name, count in scored.scored_now.items())
-        typer.echo(f"contents {scored.contents:,}; scored now: {now}")
+    if scored.contents:
+        asked, now = (
+            ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            for counts in (scored.contents, scored.scored_now)
+        )
+        typer.echo(f"contents: {asked}; scored now: {now}")
 
 
 def _summary(directory: Path) -> dict[str, object]:

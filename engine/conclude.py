@@ -33,7 +33,10 @@ from engine.report.summary import (
     truth_by_key,
 )
 from engine.report.tables import estimates_table, truth_table
-from engine.stages import Creatives, Replayed, Run, Scored, compared, models_read, replay_stage, sources_read
+from engine.stages.read import Creatives
+from engine.stages.replay import Replayed, replay_stage
+from engine.stages.run import Run, compared, models_read, sources_read
+from engine.stages.score import Scored
 
 
 @dataclass(frozen=True)
@@ -81,18 +84,23 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
     )
 
 
-def make_question(run: Run, replayed: Replayed, rows: LabelledRows, contents: int, overlapping: int = 0) -> Question:
-    """Return what the estimators are asked. contents: distinct contents, which each model scores once."""
+def make_question(
+    run: Run, replayed: Replayed, rows: LabelledRows, contents: Mapping[str, int], overlapping: int = 0
+) -> Question:
+    """Return what the estimators are asked. contents: how many contents each model scores."""
     config = run.config
     cost = config.cost
     prices = None
     if cost is not None:
-        each = cost.million_contents * contents / 1e6
+        each = cost.million_contents / 1e6
         prices = Prices(
             cost.leaked,
             cost.overkilled,
             cost.review_minute * cost.minutes_per_review,
-            tuple(each * len(models_read(run.config, strategy)) for strategy in run.prepared.table.strategies),
+            tuple(
+                each * sum(contents[model] for model in models_read(config, strategy))
+                for strategy in run.prepared.table.strategies
+            ),
             cost.weighting,
         )
     columns = config.creatives.columns
@@ -167,7 +175,8 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "engine": __version__,
         "fingerprint": run.identity,
         "period": config.model_dump(mode="json", by_alias=True)["period"],
-        "counts": creatives.counts | {"contents": scored.contents, "advertisers": _advertisers(run)},
+        "counts": creatives.counts
+        | {"contents": max(scored.contents.values(), default=0), "advertisers": _advertisers(run)},
         "policies": list(question.readable_policies),
         "weightings": list(WEIGHTINGS),
         "segments": [list(pair) for pair in zip(question.segments.by, question.segments.name, strict=True)],

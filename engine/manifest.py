@@ -14,7 +14,9 @@ from blake3 import blake3
 from engine import __version__
 from engine.conclude import Numbers
 from engine.config.loading import dump_yaml
-from engine.stages import Creatives, Run, Scored
+from engine.stages.read import Creatives
+from engine.stages.run import Run
+from engine.stages.score import Scored, machines_path
 
 _PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
 _FILES = (
@@ -40,12 +42,12 @@ def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | No
     stages = run.progress.stages
     for stage in stages.values():
         stage["rows_per_second"] = round(stage["rows"] / stage["seconds"], 1) if stage["seconds"] else 0.0
-    counts = creatives.counts | {"contents": scored.contents, "scored_now": scored.scored_now}
-    workers = {
-        path.parent.name: json.loads(path.read_bytes())
-        for path in sorted(run.directory.path.glob("scores/*/worker.json"))
+    counts = creatives.counts | {
+        "contents": dict(scored.contents),
+        "scored_now": dict(scored.scored_now),
+        "scored_twice": dict(scored.twice),
     }
-    head |= {"workers": workers}
+    head |= {"machines": {name: _machines(run, name) for name in scored.contents}}
     run.directory.write_manifest(head | {"counts": counts, "stages": stages, "files": _files(run)})
 
 
@@ -64,10 +66,16 @@ def _head(run: Run) -> dict[str, Any]:
     }
 
 
+def _machines(run: Run, model: str) -> list[dict[str, Any]]:
+    """Return what the machines that computed a model's scores do to scores, and how many contents each scored."""
+    held = json.loads(machines_path(run, model).read_bytes())
+    return [json.loads(machine) | {"contents": count} for machine, count in sorted(held.items())]
+
+
 def _files(run: Run) -> dict[str, str]:
     """Return the hash of each readable file and of each committed output."""
     paths = [run.directory.path / name for name in _FILES]
-    paths += sorted(run.directory.path.glob("scores/*/*.parquet"))
+    paths += sorted(run.directory.path.glob("scores/*.parquet"))
     return {
         str(path.relative_to(run.directory.path)): blake3(path.read_bytes()).hexdigest()
         for path in paths

@@ -11,7 +11,9 @@ from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
 from engine.prepare import Prepared, prepare
 from engine.progress import Progress
-from engine.stages import Creatives, Run, Scored, read_stage, score_stage
+from engine.stages.read import Creatives, read_stage
+from engine.stages.run import Run
+from engine.stages.score import Scored, score_stage
 from engine.store import RunDirectory
 
 

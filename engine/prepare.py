@@ -18,9 +18,10 @@ from engine.expression import Atom
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
 from engine.read.labels import label_columns, resolve_labels
+from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
-from engine.records import LOGGED, Decision, LabelTable
+from engine.records import LOGGED, Decision, LabelTable, Reading
 from engine.score.folder import ModelFolder, fingerprint, inspect_folder
 from engine.strategy import StrategyTable, build_table, columns_read
 
@@ -29,7 +30,10 @@ COLUMN_MODEL = "column:"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked run: what to read, score and replay. inputs: name → identity of everything that is read."""
+    """A checked run: what to read, score and replay.
+
+    inputs : name → identity of everything that is read. readings : model → what it reads of a creative.
+    """
 
     source: Source
     spec: CreativesSpec
@@ -40,6 +44,7 @@ class Prepared:
     audit: Audit | None
     inputs: Mapping[str, str]
     brought: tuple[str, ...]
+    readings: Mapping[str, Reading]
 
 
 def prepare(config: Config) -> Prepared:
@@ -78,6 +83,7 @@ def prepare(config: Config) -> Prepared:
         audit=audit,
         inputs=inputs,
         brought=tuple(name for x in config.scores for name in _score_names(config, x)),
+        readings=_readings(config),
     )
 
 
@@ -91,7 +97,7 @@ def creatives_spec(config: Config, audit: Audit | None, brought: tuple[BroughtSc
     inside = {name: section.creatives for name, section in config.scores.items() if section.creatives}
     return CreativesSpec(
         columns=named,
-        text=tuple(columns.text) if config.models else (),
+        readings=tuple(dict.fromkeys(_readings(config).values())),
         attributes=tuple(config.creatives.attributes),
         scores={f"{name}.{policy}": column for name, held in inside.items() for policy, column in held.items()},
         logged=tuple(LoggedValue(value, _delivered(o.decision, o.share)) for value, o in logged_values(config)),
@@ -105,6 +111,7 @@ def creatives_spec(config: Config, audit: Audit | None, brought: tuple[BroughtSc
         stratum_when=audit.when if audit else (),
         framed=audit.framed if audit else None,
         brought=brought,
+        sample=SampleRule(sample.share, sample.by, config.seed) if (sample := config.creatives.sample) else None,
     )
 
 
@@ -129,6 +136,12 @@ class _Faults:
         """Raise what was remembered."""
         if self._errors:
             raise type(self._errors[0])(*(line for error in self._errors for line in error.faults))
+
+
+def _readings(config: Config) -> dict[str, Reading]:
+    """Return what each model reads; models that read the same columns share a reading."""
+    distinct = list(dict.fromkeys(config.text_read(name) for name in config.models))
+    return {name: Reading(distinct.index(read := config.text_read(name)), read) for name in config.models}
 
 
 def _delivered(decision: Decision, share: float) -> float:
@@ -156,7 +169,7 @@ def _folder(config: Config, name: str) -> ModelFolder:
 
 def _fingerprint(config: Config, name: str, folder: ModelFolder) -> str:
     section = config.models[name]
-    return fingerprint(folder, fields=len(config.creatives.columns.text), separator=section.separator)
+    return fingerprint(folder, fields=len(config.text_read(name)), separator=section.separator)
 
 
 def _labels(config: Config, audit: Audit | None) -> tuple[LabelTable, str] | None:

@@ -38,9 +38,16 @@ class Progress:
 
         yield step
         seconds = self._clock() - start
-        self.stages[name] = {"seconds": round(seconds, 3), "shards": done, "rows": rows}
+        before = self.stages.get(name, {"seconds": 0.0, "shards": 0, "rows": 0})
+        now = {"seconds": seconds, "shards": done, "rows": rows}
+        self.stages[name] = before | {key: round(before[key] + value, 3) for key, value in now.items()}
         what = f"{shards} shards, {rows:,} rows in {seconds:.1f} s" if shards else "nothing to do"
         self._show(f"{name}: {what}", "\n")
+
+    def waited(self, name: str, seconds: float) -> None:
+        """Add the seconds for which the workers of a stage waited for input."""
+        stage = self.stages[name]
+        stage["waited_seconds"] = round(stage.get("waited_seconds", 0.0) + seconds, 3)
 
     @property
     def _terminal(self) -> bool:

@@ -54,12 +54,32 @@ class Shard:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a worker hands back for a shard: where the output lies and what it is, never the data."""
+    """What a worker hands back for a shard: where the output lies and what it is, never the data.
+
+    waited : seconds for which its work stood still for want of input.
+    """
 
     shard: int
     path: str
     rows: int
     hash: str
+    waited: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What some models of a run read of a creative: equal values in these columns are one content.
+
+    number : counts the readings of a run from 0.
+    """
+
+    number: int
+    columns: tuple[str, ...]
+
+    @property
+    def id_column(self) -> str:
+        """The column that holds the content's id: `content_id`, then `content_id_1` and so on."""
+        return f"content_id_{self.number}" if self.number else "content_id"
 
 
 @dataclass(frozen=True)
@@ -72,14 +92,19 @@ class Contents:
         return len(self.fields)
 
 
+NOT_ASKED = -1.0  # stands where a score was not computed because no decision depends on it; below every score
+
+
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores of the contents of a run, looked up by content identity.
+    """Scores of the contents of one reading, looked up by content identity.
 
+    id_column : the column of the creatives that holds the identity.
     key_high_U, key_low_U : uint64, the two big-endian halves of the 16-byte content id, sorted by (high, low).
-    names : score columns such as `v1.scam`; values_KU one array each, in its own dtype.
+    names : score columns such as `v1.scam`; values_KU one array each, in its own dtype, NaN where the model gave none.
     """
 
+    id_column: str
     key_high_U: U64
     key_low_U: U64
     names: tuple[str, ...]

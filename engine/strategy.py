@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.expression import ALWAYS, And, Atom, Expression, Not, Or, atoms
-from engine.records import I8, I32, I64, LOGGED, Decision
+from engine.records import I8, I32, I64, LOGGED, Decision, Flags
 
 PUSH, AND, OR, NOT, TRUE = range(5)  # operations of a rule's postfix program
 NO_POLICY = -1
@@ -69,6 +69,7 @@ class StrategyTable:
     op_L, arg_L : postfix programs of all rules, one after the other; PUSH takes the atom `arg`.
     rule_start_R : int64, R + 1 bounds into op_L. strategy_start_S : int64, S + 1 bounds into rules.
     rules : per strategy its rules in deciding order, the last one always fires; an outcome is an index into it.
+    guarded_S : the first rule is the engine's own, which sends creatives with a missing score to REVIEW.
     """
 
     strategies: tuple[Strategy, ...]
@@ -78,6 +79,7 @@ class StrategyTable:
     rule_start_R: I64
     strategy_start_S: I64
     rules: tuple[tuple[Rule, ...], ...]
+    guarded_S: Flags
     stack: int
 
     @property
@@ -97,7 +99,8 @@ def build_table(strategies: Sequence[Strategy], *, missing_to_review: bool = Fal
     ----------
     missing_to_review : a creative that lacks a score which the strategy reads goes to REVIEW.
     """
-    ordered = tuple(_deciding_order(strategy, missing_to_review) for strategy in strategies)
+    guarded = [missing_to_review and any(map(model_of, columns_read(strategy))) for strategy in strategies]
+    ordered = tuple(_deciding_order(strategy, guard) for strategy, guard in zip(strategies, guarded, strict=True))
     known: dict[Atom, int] = {}
     ops: list[int] = []
     args: list[int] = []
@@ -115,6 +118,7 @@ def build_table(strategies: Sequence[Strategy], *, missing_to_review: bool = Fal
         rule_start_R=np.array(rule_start, np.int64),
         strategy_start_S=np.cumsum([0, *map(len, ordered)], dtype=np.int64),
         rules=ordered,
+        guarded_S=np.array(guarded, bool),
         stack=depth,
     )
 
@@ -124,16 +128,22 @@ def columns_read(strategy: Strategy) -> tuple[str, ...]:
     return tuple(dict.fromkeys(atom.column for rule in strategy.rules for atom in atoms(rule.when)))
 
 
+def model_of(column: str) -> str:
+    """Return the model or brought scores that a column such as `v1.scam` belongs to, "" for anything else."""
+    model, dot, _ = column.partition(".")
+    return model if dot else ""
+
+
 def logged_strategy(pairs: Sequence[tuple[int, Rule]]) -> Strategy:
     """Return the strategy that replays history: one rule per code of the column `logged`."""
     rules = tuple(replace(rule, when=Atom(LOGGED, "==", float(code))) for code, rule in pairs)
     return Strategy(LOGGED, rules[:-1], replace(rules[-1], when=ALWAYS), words="history's own decisions")
 
 
-def _deciding_order(strategy: Strategy, missing_to_review: bool) -> tuple[Rule, ...]:
+def _deciding_order(strategy: Strategy, guard: bool) -> tuple[Rule, ...]:
     rules = list(strategy.rules) if strategy.match == "first" else _harshest_first(strategy.rules)
-    scores = [name for name in columns_read(strategy) if "." in name]
-    if missing_to_review and scores:
+    if guard:
+        scores = [name for name in columns_read(strategy) if model_of(name)]
         owners = {rule.policy for rule in (*strategy.rules, strategy.otherwise)}
         owner = owners.pop() if len(owners) == 1 else None
         rules.insert(0, Rule(Or(tuple(Atom(name, "missing", ()) for name in scores)), Decision.REVIEW, policy=owner))

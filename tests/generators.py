@@ -20,7 +20,7 @@ from oracles import Tree
 
 from engine.expression import parse
 from engine.read.spec import CreativesSpec, LoggedValue
-from engine.records import WEIGHTS, Column, Decision
+from engine.records import WEIGHTS, Column, Decision, Reading
 from engine.replay.replay import Creatives
 from engine.strategy import Rule, Strategy
 
@@ -223,7 +223,7 @@ SPEC = CreativesSpec(
         "spend": "spend",
         "logged_decision": "decision",
     },
-    text=("title", "body"),
+    readings=(Reading(0, ("title", "body")),),
     attributes=("region", "tier", "new"),
     scores={"v1.scam": "v1_scam", "v2.scam": "v2_scam"},
     logged=tuple(LoggedValue(value, share) for value, share in DECISIONS.items()),

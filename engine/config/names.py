@@ -57,6 +57,13 @@ def _sources(config: Config) -> Iterator[str]:
         yield "creatives.columns.text: is required where models score"
     if config.audits and not config.labels:
         yield "labels: is required where audits are given"
+    for name, model in config.models.items():
+        for column in model.text or ():
+            if column not in config.creatives.columns.text:
+                hint = did_you_mean(column, config.creatives.columns.text)
+                yield f"models.{name}.text: {column} is not in creatives.columns.text{hint}"
+    if config.creatives.sample and not config.audits:
+        yield "creatives.sample: needs `labels` and `audits`: without them a sample answers nothing"
     for name in config.estimate.segments or ():
         if name not in config.creatives.attributes:
             yield f"estimate.segments: unknown attribute {name}{did_you_mean(name, config.creatives.attributes)}"

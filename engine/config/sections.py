@@ -76,6 +76,17 @@ class CreativeColumns(Section):
     logged_final: str | None = None
 
 
+class SampleSection(Section):
+    """Score a share of the creatives (drawn one by one, or an advertiser with all of its own) and every labelled one.
+
+    With share 0 labelled creatives alone are scored: rates that divide by labels lose nothing.
+    """
+
+    share: Share
+    by: Literal["creative", "advertiser"] = "creative"
+    always: Literal["labelled"] = "labelled"
+
+
 class CreativesSection(Section):
     path: str
     columns: CreativeColumns = CreativeColumns()
@@ -83,6 +94,7 @@ class CreativesSection(Section):
     decisions: dict[str, str] = Field(default_factory=dict)
     on_duplicate: Literal["stop", "first", "last"] = "stop"
     on_missing_score: Literal["stop", "review"] = "stop"
+    sample: SampleSection | None = None
 
 
 class LabelsSection(Section):
@@ -100,8 +112,11 @@ class Trained(Section):
 
 
 class ModelSection(Section):
+    """A classifier. `text` names the columns it reads, by default all of creatives.columns.text."""
+
     path: str
     outputs: dict[Word, str] = Field(min_length=1)
+    text: Annotated[Names, Field(min_length=1)] | None = None
     max_length: Annotated[int, Field(ge=8)] | None = None
     separator: str = "\n"
     trained: Trained | None = None
@@ -189,7 +204,15 @@ class LimitsSection(Section):
 
 
 class StoreSection(Section):
+    """Where runs are kept, and the scores that they share.
+
+    scores : default: the folder `_scores` beside the runs. on_numeric_change : what to do with scores that another
+    version of torch, instruction set, thread count or device computed.
+    """
+
     path: str = "runs"
+    scores: str | None = None
+    on_numeric_change: Literal["reuse", "rescore"] = "reuse"
 
 
 class ExecuteSection(Section):
@@ -225,6 +248,10 @@ class Config(Section):
     store: StoreSection = StoreSection()
     execute: ExecuteSection = ExecuteSection()
     report: ReportSection = ReportSection()
+
+    def text_read(self, model: str) -> tuple[str, ...]:
+        """Return the text columns that a model reads, in order."""
+        return tuple(self.models[model].text or self.creatives.columns.text)
 
     def score_columns(self) -> dict[str, str]:
         """Return every score column, `v1.scam`, with the policy it scores."""

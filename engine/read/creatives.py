@@ -32,9 +32,9 @@ from engine.read.spec import CreativesSpec
 from engine.read.text import count_text, raw_fields
 from engine.records import I64, LOGGED, Flags, Shard
 
-CONTENT_ID = "content_id"
 ROW = "row"
 IN_FRAME = "in_frame"
+SAMPLED = "sampled"  # drawn for scoring; only where a run scores a sample
 REFUSED = "refused_impressions"  # what a user's column says a refused creative would have got
 _EXACT = 2.0**53
 
@@ -85,10 +85,12 @@ def _columns(
         "advertiser_id": text_column(table, spec.columns["advertiser"]),
         "submitted_at": time_column(table, spec.columns["submitted_at"], source),
     }
-    fields = raw_fields(table, spec.text)
-    counts = asdict(count_text(fields, spec.text_bytes)) if spec.text else {}
-    if spec.text:
-        columns[CONTENT_ID] = content_ids(fields)
+    fields = dict(zip(spec.text, raw_fields(table, spec.text), strict=True))
+    counts = asdict(count_text(list(fields.values()), spec.text_bytes)) if spec.text else {}
+    for reading in spec.readings:
+        columns[reading.id_column] = content_ids([fields[column] for column in reading.columns])
+    if spec.sample:
+        columns[SAMPLED] = pa.array(spec.sample.drawn(columns["creative_id"], columns["advertiser_id"]))
     for name in spec.attributes:
         columns[name] = attribute_column(table, name, source)
     for key, unit in (("impressions", 1.0), ("spend", spec.spend_unit)):

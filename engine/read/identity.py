@@ -34,8 +34,12 @@ def content_ids(fields: Sequence[Sequence[bytes | None]]) -> pa.FixedSizeBinaryA
 def id_halves(ids: pa.ChunkedArray | pa.Array) -> tuple[U64, U64]:
     """Split ids into two big-endian uint64 halves, whose order is the order of the bytes."""
     flat = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
-    raw = b"".join(flat.to_pylist())
-    halves: NDArray[np.uint64] = np.frombuffer(raw, ">u8").astype(np.uint64).reshape(-1, 2)
+    assert flat.type == pa.binary(ID_BYTES)
+    assert not flat.null_count
+    raw = flat.buffers()[1] if len(flat) else b""
+    halves: NDArray[np.uint64] = (
+        np.frombuffer(raw, ">u8", 2 * len(flat), ID_BYTES * flat.offset).astype(np.uint64).reshape(-1, 2)
+    )
     return np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1])
 
 

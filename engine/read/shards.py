@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -68,14 +69,37 @@ def read_shard_columns(shard: Shard, columns: list[str]) -> pa.Table:
     ------
     DataError : the file cannot be read (truncated, bit-flipped, gone).
     """
-    partition = dict(shard.partition)
+    with _open_shard(shard) as file:
+        inside = [name for name in columns if name in file.schema_arrow.names]
+        table = file.read_row_groups(list(shard.row_groups), columns=inside)
+    return _with_hive_keys(table, shard, columns)
+
+
+def stream_shard_columns(shard: Shard, columns: list[str], rows: int) -> Iterator[pa.Table]:
+    """Yield columns of one shard in order, at most `rows` rows at a time.
+
+    Raises
+    ------
+    DataError : the file cannot be read (truncated, bit-flipped, gone).
+    """
+    with _open_shard(shard) as file:
+        inside = [name for name in columns if name in file.schema_arrow.names]
+        for batch in file.iter_batches(rows, row_groups=list(shard.row_groups), columns=inside):
+            yield _with_hive_keys(pa.Table.from_batches([batch]), shard, columns)
+
+
+@contextmanager
+def _open_shard(shard: Shard) -> Iterator[pq.ParquetFile]:
     system, path = _locate(shard.path)
     try:
         with system.open_input_file(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
-            inside = [name for name in columns if name in file.schema_arrow.names]
-            table = file.read_row_groups(list(shard.row_groups), columns=inside)
+            yield file
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{shard.path}: cannot be read ({_one_line(error)}); restore the file") from None
+
+
+def _with_hive_keys(table: pa.Table, shard: Shard, columns: list[str]) -> pa.Table:
+    partition = dict(shard.partition)
     for name in columns:
         if name not in table.column_names:
             value = None if partition.get(name) == _HIVE_NULL else partition.get(name)

@@ -10,7 +10,9 @@ import pyarrow as pa
 from engine.errors import DataError
 from engine.expression import Expression
 from engine.read.brought import BroughtScores
+from engine.read.sampling import SampleRule
 from engine.read.shards import require_columns
+from engine.records import Reading
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,14 @@ class CreativesSpec:
     """What to read and how; the engine's names on the left of `columns`.
 
     columns : id, advertiser, submitted_at and, where mapped, impressions, spend, logged_decision, logged_final.
+    readings : what models read, each with an identity of its own. sample : which creatives are scored, None for all.
     scores : score column such as `v1.scam` → column of the lake.
     stratum_when : the audit frame as expressions over attributes; framed : ids of a frame file; both empty: no audit.
     warm_up, since, until : microseconds since 1970 UTC; numbers count creatives in [since, until).
     """
 
     columns: Mapping[str, str]
-    text: tuple[str, ...]
+    readings: tuple[Reading, ...]
     attributes: tuple[str, ...]
     scores: Mapping[str, str]
     logged: tuple[LoggedValue, ...]
@@ -46,6 +49,12 @@ class CreativesSpec:
     stratum_when: tuple[Expression, ...] = ()
     framed: pa.Array | None = None
     brought: tuple[BroughtScores, ...] = ()
+    sample: SampleRule | None = None
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """Every text column that some model reads, each once."""
+        return tuple(dict.fromkeys(column for reading in self.readings for column in reading.columns))
 
     def lake_columns(self) -> list[str]:
         """Return every column of the lake that is read, each once."""

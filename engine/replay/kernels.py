@@ -69,6 +69,57 @@ def decide(
 
 
 @njit(cache=True, nogil=True)
+def ask(
+    atom_KW: U64, open_K: Flags, op_L: I8, arg_L: I32, rule_start_R: I64, reads_R: Flags, first: int, last: int,
+    guard: int, true_D: U64, false_D: U64, asked_W: U64,
+) -> None:  # fmt: skip
+    """Set the bits of creatives whose decision under one strategy may turn on a rule of `reads_R`.
+
+    Kleene's three values: of an atom of `open_K` it is unknown whether it holds, so true_D and false_D (scratch, as
+    deep as any program) say what may hold and what may fail. A creative is done with once a rule surely fires.
+    guard : the rule that sends missing scores to REVIEW; what is not scored yet is not missing. -1: there is none.
+    """
+    for w in range(atom_KW.shape[1]):
+        left = _ALL
+        for rule in range(first, last):
+            top = -1
+            for i in range(rule_start_R[rule], rule_start_R[rule + 1]):
+                op = op_L[i]
+                if op == PUSH:
+                    top += 1
+                    bits = atom_KW[arg_L[i], w]
+                    unknown = open_K[arg_L[i]]
+                    true_D[top] = bits if not unknown else (np.uint64(0) if rule == guard else _ALL)
+                    false_D[top] = ~bits if not unknown else _ALL
+                elif op == AND:
+                    top -= 1
+                    true_D[top] &= true_D[top + 1]
+                    false_D[top] |= false_D[top + 1]
+                elif op == OR:
+                    top -= 1
+                    true_D[top] |= true_D[top + 1]
+                    false_D[top] &= false_D[top + 1]
+                elif op == NOT:
+                    true_D[top], false_D[top] = false_D[top], true_D[top]
+                else:
+                    top += 1
+                    true_D[top] = _ALL
+                    false_D[top] = np.uint64(0)
+            if reads_R[rule]:
+                asked_W[w] |= left & true_D[0] & false_D[0]
+            left &= false_D[0]
+            if left == 0:
+                break
+
+
+@njit(cache=True, nogil=True)
+def unpack(word_W: U64, flag_N: Flags) -> None:
+    """Write bit n of the words as flag n."""
+    for n in range(len(flag_N)):
+        flag_N[n] = (word_W[n // BITS] >> np.uint64(n % BITS)) & _ONE != 0
+
+
+@njit(cache=True, nogil=True)
 def add_up(outcome_N: I16, frame_N: U8, cell_N: I64, weight_NW: I64, sum_OFCW: I64) -> None:
     """Add every creative's weights to its outcome, frame and cell."""
     for n in range(len(outcome_N)):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.errors import UsageError
-from engine.expression import ExpressionError, atom_mask
+from engine.expression import Atom, ExpressionError, atom_mask
 from engine.records import I16, I64, U8, U64, WEIGHTS, Column, Totals
 from engine.replay import kernels
 from engine.strategy import StrategyTable
@@ -55,7 +56,7 @@ def replay(
     sums = np.zeros((len(table.strategies), outcomes, 2, cells, len(WEIGHTS)), np.int64)
     swap = np.zeros((outcomes, outcomes, cells, len(WEIGHTS)) if pair else (0, 0, 0, 0), np.int64)
     kept = np.zeros((len(table.strategies), len(keep_n)), np.int16)
-    atom_KW = pack_atoms(table, creatives)
+    atom_KW = pack_atoms(table.atoms, creatives.columns, len(creatives.cell_N))
     held: dict[int, I16] = {}
     for s in range(len(table.strategies)):
         outcome_N = decide(table, s, atom_KW, len(creatives.cell_N))
@@ -68,14 +69,13 @@ def replay(
     return Replayed(Totals(sums, swap), kept)
 
 
-def pack_atoms(table: StrategyTable, creatives: Creatives) -> U64:
+def pack_atoms(atoms: Sequence[Atom], columns: Sequence[Column], rows: int) -> U64:
     """Evaluate every distinct comparison once; shape (K, W), one bit per creative."""
-    rows = len(creatives.cell_N)
-    columns = {column.name: column for column in creatives.columns}
-    atom_KW = np.zeros((len(table.atoms), -(-rows // kernels.BITS)), np.uint64)
-    for k, atom in enumerate(table.atoms):
+    by_name = {column.name: column for column in columns}
+    atom_KW = np.zeros((len(atoms), -(-rows // kernels.BITS)), np.uint64)
+    for k, atom in enumerate(atoms):
         try:
-            flag_N = atom_mask(atom, columns[atom.column])
+            flag_N = atom_mask(atom, by_name[atom.column])
         except ExpressionError as error:
             raise UsageError(f"strategies: {error}") from None
         kernels.pack(flag_N, atom_KW[k])

@@ -58,6 +58,11 @@ class HuggingFaceText:
     def folder(self) -> ModelFolder:
         return self._folder
 
+    @property
+    def tokens_key(self) -> object:
+        """Scorers of an equal key turn contents into equal tokens, and may share them."""
+        return (self._folder.tokenizer_files, self._folder.max_length, self._separator)
+
     def score(self, contents: Contents) -> F32:
         """Return float32 scores, shape (U, P), in [0, 1], or NaN where the model gave NaN."""
         tokens = self.tokens(contents)

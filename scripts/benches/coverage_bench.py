@@ -8,7 +8,7 @@ same share of answers, and estimates everything.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,7 +32,10 @@ from engine.read.labels import label_columns, resolve_labels
 from engine.read.shards import read_table
 from engine.records import Estimate, LabelTable
 from engine.report.tables import key_of
-from engine.stages import Replayed, Run, read_stage, replay_stage, score_stage
+from engine.stages.read import read_stage
+from engine.stages.replay import Replayed, replay_stage
+from engine.stages.run import Run
+from engine.stages.score import score_stage
 
 ENOUGH = 30.0
 CONFIG = "configs/demo.yaml"
@@ -52,7 +55,7 @@ class World:
     y_n: np.ndarray
     others_n: np.ndarray
     unanswered: float
-    contents: int
+    contents: Mapping[str, int]
     truth: dict[Key, float | None]
 
 

@@ -57,7 +57,7 @@ def read(folder: Path, table: pa.Table, spec: CreativesSpec = SPEC) -> ReadShard
 def only(**changes: Any) -> CreativesSpec:
     """Return a spec that reads no optional columns but these."""
     columns = {key: SPEC.columns[key] for key in ("id", "advertiser", "submitted_at")}
-    plain = replace(SPEC, columns=columns, text=(), attributes=(), scores={}, logged=())
+    plain = replace(SPEC, columns=columns, readings=(), attributes=(), scores={}, logged=())
     return replace(plain, **changes)
 
 

@@ -10,6 +10,7 @@ from generators import SPEC, lake_table
 
 from engine.errors import DataError
 from engine.read.spec import check_schema
+from engine.records import Reading
 
 SCHEMA = lake_table(0, 0).schema
 
@@ -24,7 +25,7 @@ def test_a_lake_that_has_everything_passes() -> None:
 
 def test_all_that_is_missing_or_wrong_is_named_at_once_with_the_nearest_column() -> None:
     schema = with_type("spend", pa.string()).remove(SCHEMA.names.index("region"))
-    spec = replace(SPEC, text=("titel", "body"), refused_column="guess")
+    spec = replace(SPEC, readings=(Reading(0, ("titel", "body")),), refused_column="guess")
     with pytest.raises(DataError) as error:
         check_schema(schema, spec, "lake/")
     assert list(error.value.faults) == [

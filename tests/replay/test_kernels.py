@@ -54,7 +54,7 @@ def decide_all(kernel: Kernel, drawn: Rules, world: World) -> np.ndarray:
     table = build_table([drawn.strategy()])
     outcome_N = np.full(len(world), -9, np.int16)
     stack_D = np.zeros(table.stack, np.uint64)
-    atom_KW = pack_atoms(table, world.creatives)
+    atom_KW = pack_atoms(table.atoms, world.creatives.columns, len(world))
     first, last = table.strategy_start_S
     kernel(atom_KW, table.op_L, table.arg_L, table.rule_start_R, first, last, stack_D, outcome_N)
     return outcome_N

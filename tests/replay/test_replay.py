@@ -29,7 +29,7 @@ def replayed(drawn: list[Rules], world: World, pair: tuple[int, int] | None = No
 
 def decisions(drawn: Rules, world: World, *, missing_to_review: bool = False) -> list[tuple[str, float, str | None]]:
     table = build_table([drawn.strategy()], missing_to_review=missing_to_review)
-    outcome_N = decide(table, 0, pack_atoms(table, world.creatives), len(world))
+    outcome_N = decide(table, 0, pack_atoms(table.atoms, world.creatives.columns, len(world)), len(world))
     rules = [table.rules[0][at] for at in outcome_N]
     return [(rule.decision.name, rule.share, rule.policy) for rule in rules]
 
@@ -189,7 +189,7 @@ def test_history_is_replayed_by_its_codes() -> None:
     rows = len(codes)
     weight_NW = np.ones((rows, len(WEIGHTS)), np.int64)
     creatives = Creatives((Column(LOGGED, codes),), np.zeros(rows, np.int64), np.zeros(rows, np.uint8), weight_NW)
-    assert decide(table, 0, pack_atoms(table, creatives), rows).tolist()[:5] == [0, 1, 2, 1, 0]
+    assert decide(table, 0, pack_atoms(table.atoms, creatives.columns, rows), rows).tolist()[:5] == [0, 1, 2, 1, 0]
 
 
 def test_a_text_compared_with_a_number_is_a_usage_error_that_names_the_column() -> None:
@@ -198,7 +198,7 @@ def test_a_text_compared_with_a_number_is_a_usage_error_that_names_the_column() 
         "s", (Rule(Atom("region", ">=", 0.5), Decision.REJECT),), Rule(Atom("x", "==", 0.0), Decision.APPROVE)
     )
     with pytest.raises(UsageError, match="region holds texts"):
-        pack_atoms(build_table([strategy]), world.creatives)
+        pack_atoms(build_table([strategy]).atoms, world.creatives.columns, len(world))
 
 
 def test_scaling_a_weight_scales_its_sums_and_no_other() -> None:

@@ -1,0 +1,83 @@
+"""The read stage: the lake → creatives, counted, duplicates and quarantine held against their limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from engine import store
+from engine.errors import DataError
+from engine.execute import Needs
+from engine.read.creatives import ROW
+from engine.read.duplicates import dropped_rows
+from engine.records import I64
+from engine.stages.run import Run, read_identified
+from engine.tasks.creatives import CreativesPlan
+from engine.tasks.read import ReadTask, quarantine_path
+
+_SHOWN_QUARANTINE = 3
+
+
+@dataclass(frozen=True)
+class Creatives:
+    """What the read stage found. dropped: rows of duplicate ids that on_duplicate leaves out."""
+
+    counts: dict[str, int]
+    dropped: I64
+    quarantine: pa.Table
+
+
+def read_stage(run: Run) -> Creatives:
+    """Read every shard; refuse duplicates and too many quarantined rows.
+
+    Raises
+    ------
+    DataError : more quarantined than limits.quarantine_share, or duplicate ids under on_duplicate: stop.
+    """
+    task = ReadTask(run.creatives, run.identity)
+    run.map("read", task, run.shards, Needs(), run.prepared.spec)
+    counts: dict[str, int] = {}
+    for table in (read_identified(store.shard_path(run.creatives, s.number), run.identity) for s in run.shards):
+        for name, count in store.facts_of(table).items():
+            counts[name] = counts.get(name, 0) + count
+    bad = [read_identified(quarantine_path(run.creatives, s.number), run.identity) for s in run.shards]
+    quarantine = pa.concat_tables(bad)
+    _check_quarantine(run, counts, quarantine)
+    if not counts.get("kept"):
+        raise DataError(
+            f"{run.config.creatives.path}: none of {counts.get('read', 0)} creatives lies in the period "
+            f"({run.config.period.from_:%Y-%m-%d} until {run.config.period.until:%Y-%m-%d})"
+        )
+    ids = pa.concat_tables(run.tables(["creative_id", ROW]))
+    dropped = dropped_rows(ids, run.config.creatives.on_duplicate, run.config.creatives.path)
+    if len(dropped):
+        counts["kept"] -= len(dropped)
+    counts["duplicates_dropped"] = len(dropped)
+    return Creatives(counts, dropped, quarantine)
+
+
+def creatives_plan(run: Run, creatives: Creatives) -> CreativesPlan:
+    """Return which creatives the later stages work on, and what rules read of them."""
+    prepared = run.prepared
+    return CreativesPlan(
+        folder=run.creatives,
+        identity=run.identity,
+        dropped=creatives.dropped,
+        labelled=run.labelled,
+        attributes=prepared.spec.attributes,
+        brought=prepared.brought,
+    )
+
+
+def _check_quarantine(run: Run, counts: dict[str, int], quarantine: pa.Table) -> None:
+    if quarantine.num_rows > run.config.limits.quarantine_share * counts["read"]:
+        shown = [
+            f"{row['file']}: row {row['row']}: {row['reason']}"
+            for row in quarantine.slice(0, _SHOWN_QUARANTINE).to_pylist()
+        ]
+        raise DataError(
+            f"{quarantine.num_rows} of {counts['read']} creatives cannot be used, more than limits.quarantine_share "
+            f"({run.config.limits.quarantine_share:.1%}) allows",
+            *shown,
+        )

@@ -1,0 +1,58 @@
+"""The creatives of one shard as rules read them: attributes, brought scores, and model scores joined by content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import store
+from engine.read.columns import as_column
+from engine.read.creatives import ROW, SAMPLED
+from engine.read.identity import id_halves, positions
+from engine.records import I64, LOGGED, NOT_ASKED, Column, ScoreTable
+
+
+@dataclass(frozen=True)
+class CreativesPlan:
+    """Which creatives a run works on, and what its rules read of them.
+
+    folder, identity : what the read stage committed. dropped : rows that are left out (duplicates), sorted.
+    labelled : ids of creatives with a label, which a sampled run always works on.
+    attributes, brought : columns that rules may read beside `logged` and the scores of models.
+    """
+
+    folder: Path
+    identity: str
+    dropped: I64
+    labelled: pa.Array
+    attributes: tuple[str, ...]
+    brought: tuple[str, ...]
+
+    def read(self, shard: int) -> pa.Table:
+        """Read the creatives of a shard that the run works on."""
+        found = store.find_committed(store.shard_path(self.folder, shard), self.identity)
+        assert found is not None, "the read stage came first"
+        return self.choose(store.read_committed(found))
+
+    def choose(self, table: pa.Table) -> pa.Table:
+        """Leave out duplicates and, where the run scores a sample, what is neither drawn nor labelled."""
+        if len(self.dropped):
+            table = table.filter(pa.array(~np.isin(table[ROW].to_numpy(), self.dropped)))
+        if SAMPLED in table.column_names:
+            table = table.filter(pc.or_(table[SAMPLED], pc.is_in(table["creative_id"], self.labelled)))
+        return table
+
+    def columns(self, table: pa.Table, scores: tuple[ScoreTable, ...]) -> tuple[Column, ...]:
+        """Return the columns that rules read; a content without a score gets NOT_ASKED."""
+        columns = [as_column(name, table[name]) for name in (*self.attributes, *self.brought)]
+        columns.append(as_column(LOGGED, table[LOGGED].cast(pa.float64())))
+        for held in scores:
+            at = positions(held.key_high_U, held.key_low_U, *id_halves(table[held.id_column]))
+            for name, values in zip(held.names, held.values_KU, strict=True):
+                scored = np.append(values, values.dtype.type(NOT_ASKED))[at]  # -1, nowhere, takes the last
+                columns.append(as_column(name, pa.array(scored)))
+        return tuple(columns)
