@@ -116,6 +116,41 @@ def first_to_fire(rules: Sequence[Tree], creative: Creative, single: Iterable[st
     return len(rules)
 
 
+def may(tree: Tree, creative: Creative, unknown: Iterable[str], single: Iterable[str] = ()) -> tuple[bool, bool]:
+    """Return whether a tree may hold and whether it may fail, when nothing is known of some columns."""
+    kind = tree[0]
+    if kind in ("and", "or"):
+        held, failed = zip(*(may(part, creative, unknown, single) for part in tree[1:]), strict=True)
+        return (all(held), any(failed)) if kind == "and" else (any(held), all(failed))
+    if kind == "not":
+        held, failed = may(tree[1], creative, unknown, single)
+        return failed, held
+    if columns(tree) & set(unknown):
+        return True, True
+    held = holds(tree, creative, single)
+    return held, not held
+
+
+def columns(tree: Tree) -> set[str]:
+    """Return the columns that a tree reads."""
+    if tree[0] in ("and", "or", "not"):
+        return {name for part in tree[1:] for name in columns(part)}
+    return {tree[3] if tree[0] == "chain" else tree[1]}
+
+
+def asks(
+    rules: Sequence[Tree], creative: Creative, mine: Iterable[str], unknown: Iterable[str], single: Iterable[str] = ()
+) -> bool:
+    """Say whether a decision may turn on a rule that reads columns of `mine`, all of which are unknown."""
+    for tree in rules:
+        held, failed = may(tree, creative, unknown, single)
+        if held and failed and columns(tree) & set(mine):
+            return True
+        if not failed:
+            return False
+    return False
+
+
 def harshness(decision: str, share: float) -> tuple[int, float]:
     """Return a key that grows with harshness; of two LIMITs the smaller share is the harsher."""
     return ("APPROVE", "LIMIT", "REVIEW", "REJECT").index(decision), -share if decision == "LIMIT" else 0.0

@@ -51,9 +51,19 @@ def commit_bytes(path: Path, data: bytes, identity: str, rows: int = 0) -> Commi
     ------
     MachineError : the disk refuses.
     """
+    _unmark(path)  # a kill from here on leaves an output that does not count
+    return commit_once(path, data, identity, rows)
+
+
+def commit_once(path: Path, data: bytes, identity: str, rows: int = 0) -> Committed:
+    """Commit bytes under a path that no other bytes ever get: what is there already stays readable all the time.
+
+    Raises
+    ------
+    MachineError : the disk refuses.
+    """
     committed = Committed(path, rows, blake3(data).hexdigest())
     mark = {"rows": rows, "hash": committed.hash, "identity": identity}
-    _unmark(path)  # a kill from here on leaves an output that does not count
     write_whole(path, data)
     write_whole(mark_path(path), json.dumps(mark).encode())
     return committed

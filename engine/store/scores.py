@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from blake3 import blake3
 
 from engine.errors import DataError
-from engine.store.commit import Committed, commit_bytes, find_committed, read_committed
+from engine.store.commit import Committed, commit_once, find_committed, read_committed
 
 FINGERPRINT = b"fingerprint"
 MACHINE = b"machine"
@@ -45,7 +45,7 @@ class ScoreStore:
         pq.write_table(table.replace_schema_metadata(facts), sink, compression="zstd", write_page_checksum=True)
         data = sink.getvalue().to_pybytes()
         path = self._folder(fingerprint) / f"{blake3(data).hexdigest()[:_NAME_LETTERS]}.parquet"
-        return find_committed(path, fingerprint) or commit_bytes(path, data, fingerprint, rows=table.num_rows)
+        return find_committed(path, fingerprint) or commit_once(path, data, fingerprint, rows=table.num_rows)
 
     def parts(self, fingerprint: str) -> tuple[Committed, ...]:
         """Return the committed parts of a fingerprint, by name."""
