@@ -53,6 +53,12 @@ def score(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> N
 
 
 @app.command()
+def plan(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
+    """Print contents to score, cost and expected interval width for labelled-only, sampled and full scoring."""
+    _guarded(lambda: _plan(_load(config, set_)), debug)
+
+
+@app.command()
 def replay(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
     """Replay, estimate and report from scores that are there; never load a model."""
     _guarded(lambda: _print_run(_finish(_load(config, set_), scores_exist=True)), debug)
@@ -128,6 +134,14 @@ def _validate(config: Config) -> None:
     rows, shards = prepared.source.rows, len(prepared.source.shards)
     names = ", ".join(prepared.table.names)
     typer.echo(f"fine: {rows:,} creatives in {shards} shards; strategies {names}")
+
+
+def _plan(config: Config) -> None:
+    from engine.plan import plan as make_plan
+    from engine.plan import plan_table
+    from engine.progress import on_stderr
+
+    typer.echo(plan_table(make_plan(config, on_stderr())))
 
 
 def _print_scored(finished: Finished) -> None:

@@ -17,9 +17,10 @@ from engine.errors import DataError
 from engine.estimate.estimates import estimate_all
 from engine.estimate.metrics import FORMULAS
 from engine.estimate.naive import NaiveCount, naive_counts
+from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.question import Prices, Question
 from engine.estimate.truth import true_values
-from engine.read.labelled import census, join_labels, read_truth
+from engine.read.labelled import census, join_labels, read_truth, scored_sample
 from engine.read.shards import read_table
 from engine.records import WEIGHTINGS, WEIGHTS, Design, Estimate, LabelledRows, LabelTable
 from engine.report.markdown import render_markdown
@@ -64,6 +65,11 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
     rows = join_labels(kept, labels, prepared.audit)
     overlapping = len(inside.pi_n) - len(rows.pi_n)
     question = make_question(run, replayed, rows, scored.contents, overlapping)
+    sample = run.config.creatives.sample
+    if sample is not None:
+        by_advertiser = sample.by == "advertiser"
+        stand = scored_sample(replayed.kept, labels, prepared.audit, sample.share, clustered=by_advertiser)
+        question = replace(question, scored=stand)
     with run.progress.stage("estimate", 1) as step:
         estimates = estimate_all(question)
         truths: list[Estimate] = []
@@ -161,8 +167,8 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
     named = [name for name in numbers.replayed.kept.column_names if "." in name]
     facts = Facts(
         question.table,
-        question.totals,
-        question.segments,
+        outcome_counts(question),
+        swap_sums(question),
         question.rows,
         [(name, columns[name]) for name in named],
         question.policies,
@@ -186,7 +192,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "labels": _label_counts(run, numbers),
         "training_overlap": _overlap_words(run, numbers.overlapping),
         "assumptions": list(ASSUMPTIONS),
-        "warnings": _warnings(numbers, creatives),
+        "warnings": [*_sample_words(run), *_warnings(numbers, creatives)],
         "exposure": _exposure_facts(config, numbers.replayed),
         "headline": [row for row in rows if row["baseline"] is None],
         "paired": [row for row in rows if row["baseline"] is not None],
@@ -254,8 +260,24 @@ def _warnings(numbers: Numbers, creatives: Creatives) -> list[str]:
     return found
 
 
+def _sample_words(run: Run) -> list[str]:
+    sample = run.config.creatives.sample
+    if sample is None:
+        return []
+    if sample.share == 0:
+        return [
+            "only labelled creatives were scored: rates of decisions and the swap matrix are estimated from the audit, "
+            "and nothing is known of what its frame does not hold"
+        ]
+    unit = "advertisers, whole," if sample.by == "advertiser" else "creatives"
+    return [
+        f"labelled creatives and {sample.share:.4g} of the other {unit} were scored: rates of decisions and the swap "
+        "matrix are estimated, not counted"
+    ]
+
+
 def _exposure_facts(config: Config, replayed: Replayed) -> dict[str, Any]:
-    sums = replayed.totals.sum_SOFCW[0].sum((0, 1, 2))
+    sums = replayed.totals.whole_FCW.sum((0, 1))
     missing = {name: int(sums[WEIGHTS.index(f"{name}_missing")]) for name in WEIGHTINGS[1:]}
     return {"refused": config.exposure.refused, "missing": missing}
 

@@ -139,18 +139,21 @@ class Segments:
 
 @dataclass(frozen=True)
 class Totals:
-    """Exact sums over the creatives of the period. Additive: totals of shards merge by `+`.
+    """Exact sums over the creatives of the period that the run scores. Additive: totals of shards merge by `+`.
 
     sum_SOFCW : int64, shape (S, O, 2, C, W); axis F: 0 outside, 1 inside the frame of some audit; axis W: WEIGHTS.
     swap_OQCW : int64, shape (O, O, C, W), baseline outcome × candidate outcome of the configured comparison;
         empty where nothing is compared.
+    whole_FCW : int64, shape (2, C, W), over all creatives of the period, scored or not.
     """
 
     sum_SOFCW: I64
     swap_OQCW: I64
+    whole_FCW: I64
 
     def __add__(self, other: Totals) -> Totals:
-        return Totals(self.sum_SOFCW + other.sum_SOFCW, self.swap_OQCW + other.swap_OQCW)
+        sums = self.sum_SOFCW + other.sum_SOFCW
+        return Totals(sums, self.swap_OQCW + other.swap_OQCW, self.whole_FCW + other.whole_FCW)
 
 
 WEIGHTS = (
@@ -217,6 +220,21 @@ class LabelledRows:
     imputed_Wn: F64
     outcome_Sn: I16
     score_Kn: F64
+
+
+@dataclass(frozen=True)
+class ScoredSample:
+    """The creatives that stand for the period where a run scores a sample of it.
+
+    rows : y is -1 where there is no label. weight_n : how many creatives each stands for.
+    share : of the unlabelled creatives, 0 where the audit's own draw is all there is (weight_n is 1/π then).
+    clustered : whole advertisers were drawn, not single creatives.
+    """
+
+    rows: LabelledRows
+    weight_n: F64
+    share: float
+    clustered: bool
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def _sources(config: Config) -> Iterator[str]:
                 yield f"models.{name}.text: {column} is not in creatives.columns.text{hint}"
     if config.creatives.sample and not config.audits:
         yield "creatives.sample: needs `labels` and `audits`: without them a sample answers nothing"
+    if config.creatives.sample and config.report.truth:
+        yield "report.truth: needs every creative scored; remove it or creatives.sample"
     for name in config.estimate.segments or ():
         if name not in config.creatives.attributes:
             yield f"estimate.segments: unknown attribute {name}{did_you_mean(name, config.creatives.attributes)}"

@@ -115,6 +115,11 @@ def _value(prices: Prices, view: View, times: float) -> tuple[F64, F64]:
     """Return the rows' cost and, per segment, the cost that is known: reviews, and scoring under `all`."""
     t = view.terms(times)
     value_n = t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
-    certain = prices.per_review * (view.given.review_O @ view.count_OG)
+    if view.question.scored is None:
+        certain = prices.per_review * (view.given.review_O @ view.count_OG)
+    else:  # nobody knows how many there were in all: the audit's rows tell
+        outcome_n = view.question.rows.outcome_Sn[view.strategy, view.sample.rows_n]
+        value_n = value_n + prices.per_review * view.given.review_O[outcome_n]
+        certain = np.zeros(len(view.question.segments.name))
     certain[0] += prices.scoring_S[view.strategy]
     return value_n, certain

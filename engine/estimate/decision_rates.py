@@ -19,7 +19,6 @@ import numpy as np
 from engine.estimate.block import Block, Subject, rows_of
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.interval import Intervals, logit_intervals, symmetric
-from engine.estimate.known import any_swap
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import correlation, mover
 from engine.estimate.ratio import Ratio, hajek, hajek_points, ratio_intervals
@@ -124,9 +123,9 @@ class DecisionRate:
 
     def _with_humans(self, block: Block, inference: str) -> Block:
         """Add what humans decide, where they decide anything."""
-        ratio, view = self._human_share(), self.answered
+        ratio, view = self.human_share(), self.answered
         judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-        reviewed = self._reviewed()
+        reviewed = self.reviewed()
         humans, certain, known = self.humans_G, block.estimate, block.intervals
         assert known is not None
         block.estimate = np.where(humans, certain + reviewed * np.nan_to_num(ratio.estimate), certain)
@@ -150,9 +149,9 @@ class DecisionRate:
         """Return the residual of the estimated part of the rate, 0 where humans decide nothing."""
         if not self.humans_G.any():
             return np.zeros(len(self.answered.sample.at_m))
-        return self._human_share().residual_m * self._reviewed()[self.answered.sample.segment_m]
+        return self.human_share().residual_m * self.reviewed()[self.answered.sample.segment_m]
 
-    def _reviewed(self) -> F64:
+    def reviewed(self) -> F64:
         """Return the share of exposure that humans decide."""
         exposure_OG = self.answered.exposure_OG
         return _over(self.human_OY.any(1) @ exposure_OG, exposure_OG.sum(0))
@@ -162,9 +161,9 @@ class DecisionRate:
         if not self.humans_G.any():
             return self.certain()
         share = hajek_points(self.answered.sample, *self._human_parts())
-        return self.certain() + self._reviewed() * np.where(self.humans_G, share, 0.0)
+        return self.certain() + self.reviewed() * np.where(self.humans_G, share, 0.0)
 
-    def _human_share(self) -> Ratio:
+    def human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
         decided = self.human_OY[self.human_OY.any(1)]
         bounds = float(decided.min()), float(decided.max())
@@ -226,8 +225,7 @@ def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
             np.where(humans, joined.high, found.high),
             np.where(humans, joined.rule, found.rule),
         )
-    question = mine.answered.question
-    swaps = any_swap(question.totals, question.segments, theirs.counted_OX, mine.counted_OX)
+    swaps = mine.answered.swaps_with(theirs.answered, theirs.counted_OX, mine.counted_OX)
     found = Intervals(
         np.where(swaps, found.low, 0.0), np.where(swaps, found.high, 0.0), np.where(swaps, found.rule, "no_swap")
     )

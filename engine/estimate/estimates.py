@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates, paired_decision_rates
 from engine.estimate.delivery import READINGS
-from engine.estimate.known import sum_segments
+from engine.estimate.known import KnownTotals, creatives_of, estimated_totals, sum_segments
 from engine.estimate.label_rates import label_rates, paired_rates
 from engine.estimate.question import Question
-from engine.estimate.sample import Sample, answered_sample, drawn_sample
+from engine.estimate.sample import Sample, answered_sample, drawn_sample, sample_of_all
+from engine.estimate.sampled_rates import paired_sampled_rates, sampled_decision_rates
 from engine.estimate.view import View
-from engine.records import Estimate
+from engine.records import F64, Estimate
 
 
 def estimate_all(question: Question) -> list[Estimate]:
     """Return every estimate of the question, each with an interval or the reason why it is null."""
-    known = sum_segments(question.totals, question.segments)
-    creatives_G = known.known_SOGW[0, :, :, 0].sum(0)
-    drawn = drawn_sample(question.rows, question.segments, creatives_G)
+    creatives_G = creatives_of(question.totals, question.segments)
+    known, scored, everybody = _bases(question, creatives_G)
     last = len(question.readable_policies) - 1
     cost_weighting = question.prices.weighting if question.prices else question.weightings[0]
     out: list[Estimate] = []
@@ -27,9 +29,14 @@ def estimate_all(question: Question) -> list[Estimate]:
             for weighting in question.weightings:
 
                 def view(
-                    s: int, sample: Sample, q: int = q, reading: str = reading, weighting: str = weighting
+                    s: int,
+                    sample: Sample,
+                    asked: Question = question,
+                    q: int = q,
+                    reading: str = reading,
+                    weighting: str = weighting,
                 ) -> View:
-                    return View(question, known, sample, s, q, reading, weighting)
+                    return View(asked, known, sample, s, q, reading, weighting)
 
                 views = [view(s, answered) for s in range(len(question.table.strategies))]
                 for one in views:
@@ -39,11 +46,24 @@ def estimate_all(question: Question) -> list[Estimate]:
                     out += paired_rates(pair[1], pair[0])
                 if q != last:
                     continue
+                rates = decision_rates if question.scored is None else sampled_decision_rates
+                paired = paired_decision_rates if question.scored is None else paired_sampled_rates
                 for s, one in enumerate(views):
-                    out += decision_rates(one, view(s, drawn))
+                    out += rates(one, view(s, everybody, scored))
                     out += costs(one) if weighting == cost_weighting else ()
                 if pair and question.pair:
-                    drawn_pair = [view(s, drawn) for s in question.pair]
-                    out += paired_decision_rates((pair[1], drawn_pair[1]), (pair[0], drawn_pair[0]))
+                    others = [view(s, everybody, scored) for s in question.pair]
+                    out += paired((pair[1], others[1]), (pair[0], others[0]))
                     out += costs(pair[1], pair[0]) if weighting == cost_weighting else ()
     return out
+
+
+def _bases(question: Question, creatives_G: F64) -> tuple[KnownTotals, Question, Sample]:
+    """Return the sums by outcome, and the rows (as a question of their own) and sample that stand for all creatives."""
+    segments = question.segments
+    if question.scored is None:
+        drawn = drawn_sample(question.rows, segments, creatives_G)
+        return sum_segments(question.totals, segments), question, drawn
+    sample = sample_of_all(question.scored, segments, creatives_G)
+    known = estimated_totals(question.scored, sample, question.totals, segments, question.table.outcomes)
+    return known, replace(question, rows=question.scored.rows), sample

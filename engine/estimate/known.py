@@ -1,4 +1,8 @@
-"""Sums that are known of every creative, by segment: no label is needed, and no audit interval applies."""
+"""Sums that are known of every creative, by segment: no label is needed, and no audit interval applies.
+
+Where a run scores a sample, what is decided is known of the sample alone; then the sums by outcome are estimates, and
+only the exposure of all creatives together is known.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.records import F64, I64, WEIGHTINGS, WEIGHTS, Flags, Segments, Totals
+from engine.estimate.sample import Sample
+from engine.records import F64, I64, WEIGHTINGS, WEIGHTS, Flags, ScoredSample, Segments, Totals
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,44 @@ def sum_segments(totals: Totals, segments: Segments) -> KnownTotals:
         missing.sum(2).astype(np.float64),
         (known + imputed)[:, :, 1].astype(np.float64),
     )
+
+
+def estimated_totals(
+    scored: ScoredSample, sample: Sample, totals: Totals, segments: Segments, outcomes: int
+) -> KnownTotals:
+    """Return the sums as the scored sample (`sample`, its rows by segment) estimates them.
+
+    framed_SOGW : outcome by outcome nobody knows what lies outside the frame, so it is the segment's own share of all.
+    """
+    rows, chosen = scored.rows, sample.rows_n
+    known_Wn, imputed_Wn = rows.known_Wn[:, chosen], rows.imputed_Wn[:, chosen]
+    missing_Wn = (np.isnan(known_Wn) & (imputed_Wn == 0)).astype(np.float64)
+    shape = (len(rows.outcome_Sn), outcomes, len(segments.name), len(WEIGHTINGS))
+    sums = []
+    for value_Wn in (np.nan_to_num(known_Wn), imputed_Wn, missing_Wn):
+        sum_SOGW = np.zeros(shape)
+        for s, outcome_n in enumerate(rows.outcome_Sn[:, chosen]):
+            key_m = outcome_n[sample.at_m].astype(np.int64) * shape[2] + sample.segment_m
+            for w in range(len(WEIGHTINGS)):
+                values = sample.weight_m * value_Wn[w, sample.at_m]
+                sum_SOGW[s, :, :, w] = np.bincount(key_m, values, shape[1] * shape[2]).reshape(shape[1:3])
+        sums.append(sum_SOGW)
+    known, imputed, missing = sums
+    return KnownTotals(known, imputed, missing, (known + imputed) * _framed_share(totals, segments))
+
+
+def creatives_of(totals: Totals, segments: Segments) -> F64:
+    """Return how many creatives each segment holds, scored or not."""
+    whole_C = totals.whole_FCW[..., 0].sum(0)
+    return (segments.member_GC.astype(np.int64) @ whole_C).astype(np.float64)
+
+
+def _framed_share(totals: Totals, segments: Segments) -> F64:
+    """Return the share of each segment's exposure that some audit could have drawn, shape (G, W) by WEIGHTINGS."""
+    by_frame = np.einsum("fcw,gc->fgw", totals.whole_FCW, segments.member_GC.astype(np.int64))
+    exposure = (_pick(by_frame, 0) + _pick(by_frame, 1)).astype(np.float64)
+    whole = exposure.sum(0)
+    return np.where(whole > 0, exposure[1] / np.where(whole > 0, whole, 1.0), 1.0)
 
 
 def any_swap(totals: Totals, segments: Segments, baseline_OX: F64, candidate_QX: F64) -> Flags:

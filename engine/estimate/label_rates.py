@@ -9,7 +9,6 @@ import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
 from engine.estimate.interval import Intervals
-from engine.estimate.known import any_swap
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import difference, difference_intervals
 from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
@@ -62,9 +61,8 @@ def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
         null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
         pair = difference(candidate.sample, ratio_b, ratio)
         notes = _paired_leaning(metric, candidate, baseline, others)
-        question = candidate.question
         counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
-        swaps_G = any_swap(question.totals, question.segments, *counted)
+        swaps_G = candidate.swaps_with(baseline, *counted)
         for inference in candidate.question.inferences:
             judged = difference_intervals(
                 candidate.sample, pair, ratio_b, ratio, inference, candidate.question.confidence

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.estimate.sample import INFERENCES
-from engine.records import ANY, WEIGHTINGS, LabelledRows, Segments, Totals
+from engine.records import ANY, WEIGHTINGS, LabelledRows, ScoredSample, Segments, Totals
 from engine.strategy import StrategyTable
 
 
@@ -30,7 +30,8 @@ class Question:
 
     overlapping : creatives inside the training of a model; rates leave them out, totals cannot.
     unmapped : weighting → why it cannot be had at all. refused : the exposure model of refused creatives, or None.
-    pair : indices of baseline and candidate, or None. numbers : metric names, all if empty.
+    pair : indices of baseline and candidate, or None.
+    scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
     """
 
     table: StrategyTable
@@ -46,6 +47,7 @@ class Question:
     unmapped: Mapping[str, str] = field(default_factory=dict)
     inferences: tuple[str, ...] = INFERENCES
     weightings: tuple[str, ...] = WEIGHTINGS
+    scored: ScoredSample | None = None
 
     @property
     def readable_policies(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Judged:
 
 def hajek(sample: Sample, a_n: F64, b_n: F64, bounds: tuple[float, float] = (0.0, 1.0)) -> Ratio:
     """Return the ratio of each segment; a/b of every creative lies within `bounds`."""
-    return _ratio(sample, a_n[sample.at_m], b_n[sample.at_m], bounds)
+    return ratio_of(sample, a_n[sample.at_m], b_n[sample.at_m], bounds)
 
 
 def hajek_points(sample: Sample, a_n: F64, b_n: F64) -> F64:
@@ -125,7 +125,8 @@ def effective_events(sample: Sample, u: F64, v: F64) -> F64:
     return kish(top, sample.sums(u * v))
 
 
-def _ratio(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> Ratio:
+def ratio_of(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> Ratio:
+    """Return the ratio of each segment from values per entry: what a row counts may differ between segments."""
     u, v = sample.weight_m * a_m, sample.weight_m * b_m
     top, whole = sample.sums(u), sample.sums(v)
     safe = np.where(whole > 0, whole, 1.0)
@@ -152,7 +153,7 @@ def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float
     kept_T = np.ones(len(sample.cluster_segment_T), bool)
     kept_T[dropped] = False
     kept_m = kept_T[sample.cluster_m]
-    rest = _ratio(sample, ratio.a_m * kept_m, ratio.b_m * kept_m, ratio.bounds)
+    rest = ratio_of(sample, ratio.a_m * kept_m, ratio.b_m * kept_m, ratio.bounds)
     spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)

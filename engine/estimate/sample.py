@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.records import F64, I32, I64, Flags, LabelledRows, Segments
+from engine.records import F64, I32, I64, Flags, LabelledRows, ScoredSample, Segments
 
 HISTORY, FUTURE = "history", "future"
 _PLENTY = 1e6  # degrees of freedom where nothing varies
@@ -31,7 +31,8 @@ class Sample:
     at_m, segment_m : for every segment the sample rows in it. key_m : segment × stratum. cluster_m : (segment,
     advertiser)
     pair. cluster_segment_T : segment of each of the T pairs. take_H : rows per stratum that the weights stand for.
-    census_G : the rows are all creatives of the segment.
+    census_G : the rows are all creatives of the segment. clustered : advertisers were drawn whole (Poisson sampling of
+    advertisers), so that they are the units of `history` too.
     """
 
     rows_n: I64
@@ -46,6 +47,7 @@ class Sample:
     srs_H: Flags
     population_H: I64
     take_H: I64
+    clustered: bool = False
 
     @property
     def segments(self) -> int:
@@ -62,6 +64,8 @@ class Sample:
         variance of Σv): a variance that few rows of a thinly drawn stratum carry is itself uncertain.
         """
         u = self.weight_m * residual_m
+        if self.clustered:
+            return self._drawn_whole(u)
         shape = (self.segments, len(self.take_H))
         first = np.bincount(self.key_m, u, shape[0] * shape[1]).reshape(shape)
         second = np.bincount(self.key_m, u * u, shape[0] * shape[1]).reshape(shape)
@@ -81,6 +85,15 @@ class Sample:
         fourth = self.sums(v * v)
         effective = np.where(fourth > 0, self.sums(v) ** 2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
         return np.maximum(variance.sum(1), 0.0), np.maximum(2.0 * effective, 1.0)
+
+    def _drawn_whole(self, u: F64) -> tuple[F64, F64]:
+        """Return the spread of Poisson sampling of advertisers: Σ (1 − p) U², U the weighted sum of an advertiser."""
+        part_m = u * np.sqrt(1 - 1 / self.weight_m)  # what is certain to be in the sample does not vary
+        v_T = np.bincount(self.cluster_m, part_m, len(self.cluster_segment_T)) ** 2
+        variance = np.bincount(self.cluster_segment_T, v_T, self.segments).astype(np.float64)
+        fourth = np.bincount(self.cluster_segment_T, v_T**2, self.segments)
+        effective = np.where(fourth > 0, variance**2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
+        return variance, np.maximum(2.0 * effective, 1.0)
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""
@@ -139,10 +152,45 @@ def drawn_sample(rows: LabelledRows, segments: Segments, creatives_G: F64) -> Sa
     return _sample(rows, np.flatnonzero(rows.stratum_n >= 0), rows.design.drawn_H, segments, creatives_G)
 
 
+def sample_of_all(scored: ScoredSample, segments: Segments, creatives_G: F64) -> Sample:
+    """Return the scored creatives as a sample of all: Poisson sampling, or the audit's own design where share is 0."""
+    if scored.share == 0.0:
+        return drawn_sample(scored.rows, segments, creatives_G)
+    everybody = np.arange(len(scored.weight_n))
+    one = np.ones(1, np.int64)
+    methods = _Methods(np.zeros(1, bool), one, one, scored.clustered)
+    stratum_n = np.zeros(len(everybody), np.int32)
+    return _spread(scored.rows, everybody, scored.weight_n, stratum_n, methods, segments, creatives_G)
+
+
+@dataclass(frozen=True)
+class _Methods:
+    """How each stratum was drawn."""
+
+    srs_H: Flags
+    population_H: I64
+    take_H: I64
+    clustered: bool = False
+
+
 def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments, creatives_G: F64) -> Sample:
     stratum_n: I32 = rows.stratum_n[chosen]
     answered = take_H / np.maximum(rows.design.drawn_H, 1)
     weight_n = 1.0 / (rows.pi_n[chosen] * answered[stratum_n])
+    srs_H = np.array([method == "srs" for method in rows.design.method_H], bool)
+    methods = _Methods(srs_H, rows.design.population_H, take_H)
+    return _spread(rows, chosen, weight_n, stratum_n, methods, segments, creatives_G)
+
+
+def _spread(
+    rows: LabelledRows,
+    chosen: I64,
+    weight_n: F64,
+    stratum_n: I32,
+    methods: _Methods,
+    segments: Segments,
+    creatives_G: F64,
+) -> Sample:
     at_m, segment_m = _spread_rows(rows.cell_n[chosen], segments)
     advertiser_n = rows.advertiser_n[chosen]
     pair, cluster_m = np.unique(segment_m * (advertiser_n.max(initial=0) + 1) + advertiser_n[at_m], return_inverse=True)
@@ -152,13 +200,14 @@ def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments, cr
         weight_m=weight_n[at_m],
         at_m=at_m,
         segment_m=segment_m,
-        key_m=segment_m * len(take_H) + stratum_n[at_m],
+        key_m=segment_m * len(methods.take_H) + stratum_n[at_m],
         cluster_m=cluster_m,
         cluster_segment_T=pair // (advertiser_n.max(initial=0) + 1),
         census_G=np.bincount(segment_m, minlength=len(segments.name)) == creatives_G,
-        srs_H=np.array([method == "srs" for method in rows.design.method_H], bool),
-        population_H=rows.design.population_H,
-        take_H=take_H,
+        srs_H=methods.srs_H,
+        population_H=methods.population_H,
+        take_H=methods.take_H,
+        clustered=methods.clustered,
     )
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from engine.estimate.delivery import Delivery, delivery
-from engine.estimate.known import KnownTotals
+from engine.estimate.known import KnownTotals, any_swap
 from engine.estimate.metrics import Terms, terms
 from engine.estimate.question import Question
 from engine.estimate.sample import Sample
@@ -69,8 +69,19 @@ class View:
 
     @property
     def occurs_O(self) -> Flags:
-        """Outcomes that some creative of the period has."""
-        return np.asarray(self.count_OG[:, 0] > 0)
+        """Outcomes that some creative of the period has, or may have where only a sample is scored."""
+        return np.asarray((self.count_OG[:, 0] > 0) | (self.question.scored is not None))
+
+    def swaps_with(self, baseline: View, theirs_OX: F64, mine_QX: F64) -> Flags:
+        """Return, per segment, whether any creative counts otherwise here than under a baseline, or may do so.
+
+        theirs_OX, mine_QX : all that a creative of an outcome can count. Of what was not scored nobody knows.
+        """
+        question = self.question
+        if question.scored is not None:
+            return np.ones(len(question.segments.name), bool)
+        assert question.pair == (baseline.strategy, self.strategy)
+        return any_swap(question.totals, question.segments, theirs_OX, mine_QX)
 
     def exposure_n(self, imputed_times: float = 1.0) -> F64:
         """Return the exposure of every row of the sample, imputed exposure counted `imputed_times`."""

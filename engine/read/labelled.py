@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.read.audits import Audit
-from engine.records import I8, I64, WEIGHTINGS, Design, LabelledRows, LabelTable
+from engine.records import I8, I64, WEIGHTINGS, Design, LabelledRows, LabelTable, ScoredSample
 
 
 def join_labels(kept: pa.Table, labels: LabelTable, audit: Audit | None) -> LabelledRows:
@@ -18,8 +18,29 @@ def join_labels(kept: pa.Table, labels: LabelTable, audit: Audit | None) -> Labe
     kept : rows of the replay: creative_id, advertiser_id, cell, weights, scores, outcome.
     """
     at = pc.index_in(kept["creative_id"], pa.array(labels.creative_id, pa.string()))
-    kept = kept.filter(pc.is_valid(at))
-    at_n = pc.drop_null(at).to_numpy().astype(np.int64)
+    return _join(kept.filter(pc.is_valid(at)), pc.drop_null(at).to_numpy().astype(np.int64), labels, audit)
+
+
+def scored_sample(
+    kept: pa.Table, labels: LabelTable, audit: Audit | None, share: float, *, clustered: bool
+) -> ScoredSample:
+    """Return the scored creatives as a sample of all: a labelled one stands for itself, any other for 1/share.
+
+    Which creatives are labelled is taken as given, so the hash that drew the rest is all that is random. With share 0
+    there is no rest, and the audit's draw, each creative standing for 1/π, is the only sample there is.
+    """
+    at = pc.index_in(kept["creative_id"], pa.array(labels.creative_id, pa.string()))
+    at_n = pc.fill_null(at, -1).to_numpy().astype(np.int64)
+    if share == 0.0:
+        drawn = (at_n >= 0) & (labels.stratum_n[at_n] >= 0 if len(labels.stratum_n) else False)
+        rows = _join(kept.filter(pa.array(drawn)), at_n[drawn], labels, audit)
+        return ScoredSample(rows, 1.0 / rows.pi_n, share, clustered)
+    rows = _join(kept, at_n, labels, audit)
+    return ScoredSample(rows, np.where(at_n >= 0, 1.0, 1.0 / share), share, clustered)
+
+
+def _join(kept: pa.Table, at_n: I64, labels: LabelTable, audit: Audit | None) -> LabelledRows:
+    """Return kept rows with the label at `at_n`, none where it is -1."""
     y_nQ = with_any(labels.y_nP)
     drawn = labels.stratum_n >= 0
     strata = len(audit.strata) if audit else 0
@@ -29,7 +50,11 @@ def join_labels(kept: pa.Table, labels: LabelTable, audit: Audit | None) -> Labe
         _count(labels.stratum_n[drawn], strata),
         np.stack([_count(labels.stratum_n[drawn & (y >= 0)], strata) for y in y_nQ.T], axis=1),
     )
-    return _rows(kept, design, labels.pi_n[at_n], labels.stratum_n[at_n], y_nQ[at_n], with_any(labels.naive_nP)[at_n])
+    pi_n = np.append(labels.pi_n, np.nan)[at_n]  # -1, nowhere, takes the last
+    stratum_n = np.append(labels.stratum_n, np.int32(-1))[at_n]
+    none = np.full((1, y_nQ.shape[1]), -1, np.int8)
+    y_at, naive_at = (np.concatenate([y, none])[at_n] for y in (y_nQ, with_any(labels.naive_nP)))
+    return _rows(kept, design, pi_n, stratum_n, y_at, naive_at)
 
 
 def census(kept: pa.Table, creative_id: pa.Array, y_nP: I8) -> LabelledRows:

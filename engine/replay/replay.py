@@ -38,12 +38,18 @@ class Replayed:
 
 
 def replay(
-    table: StrategyTable, creatives: Creatives, cells: int, keep_n: I64, pair: tuple[int, int] | None
+    table: StrategyTable,
+    creatives: Creatives,
+    cells: int,
+    keep_n: I64,
+    pair: tuple[int, int] | None,
+    whole_FCW: I64 | None = None,
 ) -> Replayed:
     """Decide every creative under every strategy and add up.
 
     Parameters
     ----------
+    whole_FCW : sums over all creatives (see sum_whole), where these are a sample of them.
     cells : number of cells over all shards.
     keep_n : rows whose outcome under every strategy is kept (the labelled ones).
     pair : indices of baseline and candidate, whose outcomes are also counted jointly.
@@ -66,7 +72,15 @@ def replay(
             held[s] = outcome_N
     if pair:
         kernels.add_up_pairs(held[pair[0]], held[pair[1]], creatives.cell_N, creatives.weight_NW, swap)
-    return Replayed(Totals(sums, swap), kept)
+    return Replayed(Totals(sums, swap, sum_whole(creatives, cells) if whole_FCW is None else whole_FCW), kept)
+
+
+def sum_whole(creatives: Creatives, cells: int) -> I64:
+    """Return the sums over creatives whatever is decided about them, int64, shape (2, C, W)."""
+    sum_OFCW = np.zeros((1, 2, cells, len(WEIGHTS)), np.int64)
+    nowhere_N = np.zeros(len(creatives.cell_N), np.int16)
+    kernels.add_up(nowhere_N, creatives.frame_N, creatives.cell_N, creatives.weight_NW, sum_OFCW)
+    return sum_OFCW[0]
 
 
 def pack_atoms(atoms: Sequence[Atom], columns: Sequence[Column], rows: int) -> U64:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.records import WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows, Segments, Totals
+from engine.records import F64, WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows
 from engine.report.tables import KEY, key_of
 from engine.strategy import StrategyTable
 
@@ -24,11 +24,14 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What the stages found, for the summary."""
+    """What the stages found, for the summary.
+
+    count_SO : creatives by strategy and outcome. swap_OQW : sums by outcomes of the pair and records.WEIGHTS.
+    """
 
     table: StrategyTable
-    totals: Totals
-    segments: Segments
+    count_SO: F64
+    swap_OQW: F64
     rows: LabelledRows
     score_columns: Sequence[tuple[str, str]]
     policies: tuple[str, ...]
@@ -57,7 +60,7 @@ def swap_matrix(facts: Facts) -> dict[str, Any] | None:
     """Return baseline decision × candidate decision in creatives, impressions and spend; None without a pair."""
     if facts.compare is None:
         return None
-    sums_OQW = facts.totals.swap_OQCW.sum(2)
+    sums_OQW = np.rint(facts.swap_OQW).astype(np.int64)  # whole already, unless a sample estimates them
     rules_b, rules_c = (facts.table.rules[s] for s in facts.compare)
     matrix = np.zeros((len(_DECISIONS), len(_DECISIONS), len(WEIGHTS)), np.int64)
     for o, rule_b in enumerate(rules_b):
@@ -81,7 +84,7 @@ def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
     """Return each strategy in words and how often each of its rules decides."""
     out = []
     for s, strategy in enumerate(facts.table.strategies):
-        count_O = facts.totals.sum_SOFCW[s, :, :, :, 0].sum((1, 2))
+        count_O = np.rint(facts.count_SO[s]).astype(np.int64)
         whole = max(1, int(count_O.sum()))
         rules = [
             {

@@ -45,7 +45,7 @@ def replay_stage(run: Run, creatives: Creatives, scored: Scored, *, keep_all: bo
         segments=segments,
         medians=_medians(run, segments),
         scores=scored.tables,
-        kept_ids=None if keep_all else run.labelled,
+        kept_ids=None if keep_all or prepared.spec.sample else run.labelled,
         pair=compared(run),
     )
     identity = store.fingerprint([run.identity, keep_all, keep_identity])
@@ -57,7 +57,8 @@ def replay_stage(run: Run, creatives: Creatives, scored: Scored, *, keep_all: bo
     swap = np.zeros((outcomes, outcomes, cells, len(WEIGHTS)) if plan.pair else (0, 0, 0, 0), np.int64)
     tables = [read_identified(store.shard_path(folder, s.number), identity) for s in run.shards]
     kept = pa.concat_tables(read_identified(kept_path(folder, s.number), identity) for s in run.shards)
-    return Replayed(read_totals(tables, Totals(sums, swap)), segments, kept)
+    whole = np.zeros((2, cells, len(WEIGHTS)), np.int64)
+    return Replayed(read_totals(tables, Totals(sums, swap, whole)), segments, kept)
 
 
 def _medians(run: Run, segments: Segments) -> Medians | None:

@@ -141,7 +141,8 @@ def contents_of(run: Run, creatives: Creatives, reading: Reading) -> ContentList
     """Return the distinct contents of the creatives that the run works on."""
     plan = creatives_plan(run, creatives)
     columns = [ROW, reading.id_column] + (["creative_id", SAMPLED] if run.prepared.spec.sample else [])
-    table = pa.concat_tables(plan.choose(table).select([ROW, reading.id_column]) for table in run.tables(columns))
+    tables = (plan.scored(plan.without_duplicates(table)) for table in run.tables(columns))
+    table = pa.concat_tables(each.select([ROW, reading.id_column]) for each in tables)
     return list_contents(table, reading.id_column)
 
 

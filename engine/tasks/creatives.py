@@ -33,18 +33,20 @@ class CreativesPlan:
     brought: tuple[str, ...]
 
     def read(self, shard: int) -> pa.Table:
-        """Read the creatives of a shard that the run works on."""
+        """Read the creatives of a shard, duplicates left out."""
         found = store.find_committed(store.shard_path(self.folder, shard), self.identity)
         assert found is not None, "the read stage came first"
-        return self.choose(store.read_committed(found))
+        return self.without_duplicates(store.read_committed(found))
 
-    def choose(self, table: pa.Table) -> pa.Table:
-        """Leave out duplicates and, where the run scores a sample, what is neither drawn nor labelled."""
-        if len(self.dropped):
-            table = table.filter(pa.array(~np.isin(table[ROW].to_numpy(), self.dropped)))
-        if SAMPLED in table.column_names:
-            table = table.filter(pc.or_(table[SAMPLED], pc.is_in(table["creative_id"], self.labelled)))
-        return table
+    def without_duplicates(self, table: pa.Table) -> pa.Table:
+        """Leave out rows whose id another row keeps."""
+        return table.filter(pa.array(~np.isin(table[ROW].to_numpy(), self.dropped))) if len(self.dropped) else table
+
+    def scored(self, table: pa.Table) -> pa.Table:
+        """Leave out what is neither drawn nor labelled, where the run scores a sample."""
+        if SAMPLED not in table.column_names:
+            return table
+        return table.filter(pc.or_(table[SAMPLED], pc.is_in(table["creative_id"], self.labelled)))
 
     def columns(self, table: pa.Table, scores: tuple[ScoreTable, ...]) -> tuple[Column, ...]:
         """Return the columns that rules read; a content without a score gets NOT_ASKED."""

@@ -13,7 +13,7 @@ from engine import store
 from engine.read.creatives import IN_FRAME, REFUSED
 from engine.read.segments import Medians, cell_codes
 from engine.records import I16, I64, NOT_ASKED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
-from engine.replay.replay import Creatives, replay
+from engine.replay.replay import Creatives, replay, sum_whole
 from engine.replay.weights import Exposure, impute, stack_weights
 from engine.strategy import StrategyTable
 from engine.tasks.creatives import CreativesPlan
@@ -48,12 +48,15 @@ class ReplayTask:
         path = store.shard_path(self.folder, shard.number)
         done = store.find_committed(path, self.identity)
         if done is None:
-            table = plan.creatives.read(shard.number)
+            everything = plan.creatives.read(shard.number)
+            table = plan.creatives.scored(everything)
             creatives = as_creatives(table, plan)
+            cells = len(plan.segments.cell_level_CK)
+            whole = None if table is everything else sum_whole(as_creatives(everything, plan), cells)
             kept = np.arange(table.num_rows)
             if plan.kept_ids is not None:
                 kept = np.flatnonzero(pc.is_in(table["creative_id"], plan.kept_ids).to_numpy())
-            replayed = replay(plan.table, creatives, len(plan.segments.cell_level_CK), kept, plan.pair)
+            replayed = replay(plan.table, creatives, cells, kept, plan.pair, whole)
             rows = _kept_rows(table, creatives, plan, kept, replayed.outcome_Sn)
             store.commit_table(kept_path(self.folder, shard.number), rows, self.identity)
             done = store.commit_table(path, _totals_table(replayed.totals), self.identity)
@@ -79,19 +82,19 @@ def as_creatives(table: pa.Table, plan: ReplayPlan) -> Creatives:
 def read_totals(tables: list[pa.Table], shape: Totals) -> Totals:
     """Merge the totals of shards; `shape` is a zero of the right shape."""
     for table in tables:
-        for part, sums in enumerate((shape.sum_SOFCW, shape.swap_OQCW)):
+        for part, sums in enumerate((shape.sum_SOFCW, shape.swap_OQCW, shape.whole_FCW)):
             chosen = table.filter(pc.equal(table["part"], part))
             np.add.at(sums.reshape(-1), chosen["at"].to_numpy(), chosen["sum"].to_numpy())
     return shape
 
 
 def _totals_table(totals: Totals) -> pa.Table:
-    """Return the sums that are not 0: part 0 is sum_SOFCW, part 1 swap_OQCW, `at` the flat index."""
-    parts = [sums.reshape(-1) for sums in (totals.sum_SOFCW, totals.swap_OQCW)]
+    """Return the sums that are not 0: part 0 is sum_SOFCW, 1 swap_OQCW, 2 whole_FCW, `at` the flat index."""
+    parts = [sums.reshape(-1) for sums in (totals.sum_SOFCW, totals.swap_OQCW, totals.whole_FCW)]
     at = [np.flatnonzero(flat) for flat in parts]
     return pa.table(
         {
-            "part": np.repeat(np.arange(2, dtype=np.int8), [len(x) for x in at]),
+            "part": np.repeat(np.arange(3, dtype=np.int8), [len(x) for x in at]),
             "at": np.concatenate(at),
             "sum": np.concatenate([flat[x] for flat, x in zip(parts, at, strict=True)]),
         }

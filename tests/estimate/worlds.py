@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.estimate.question import Question
 from engine.expression import Atom
 from engine.read.labelled import with_any
-from engine.records import WEIGHTS, Column, Decision, Design, LabelledRows, Segments
+from engine.records import WEIGHTS, Column, Decision, Design, LabelledRows, ScoredSample, Segments
 from engine.replay.replay import Creatives, Replayed, replay
 from engine.strategy import Review, Rule, Strategy, StrategyTable, build_table
 
@@ -102,6 +102,14 @@ def audit_rows(
     world: World, outcome_SN: np.ndarray, rate_H: tuple[float, ...], seed: int, method: str = "srs"
 ) -> LabelledRows:
     """Draw an audit by stratum and label it rightly."""
+    at, pi = draw_audit(world, rate_H, seed, method)
+    return rows_at(world, outcome_SN, at, pi, len(rate_H), method)
+
+
+def draw_audit(
+    world: World, rate_H: tuple[float, ...], seed: int, method: str = "srs"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return who is drawn, sorted, and everybody's inclusion probability."""
     generator = np.random.default_rng(seed)
     drawn, pi = [], np.zeros(len(world))
     for h, rate in enumerate(rate_H):
@@ -113,7 +121,32 @@ def audit_rows(
             count = min(len(members), max(2, round(rate * len(members)))) if len(members) else 0
             drawn.append(generator.choice(members, count, replace=False))
             pi[members] = count / max(1, len(members))
-    return rows_at(world, outcome_SN, np.sort(np.concatenate(drawn)), pi, len(rate_H), method)
+    return np.sort(np.concatenate(drawn)), pi
+
+
+def scored_rows(
+    world: World, outcome_SN: np.ndarray, rate_H: tuple[float, ...], seed: int, share: float, clustered: bool
+) -> tuple[LabelledRows, ScoredSample]:
+    """Draw an audit and a sample for scoring; return the labelled rows and the sample that stands for all."""
+    at, pi = draw_audit(world, rate_H, seed)
+    rows = rows_at(world, outcome_SN, at, pi, len(rate_H), "srs")
+    if share == 0:
+        return rows, ScoredSample(rows, 1 / rows.pi_n, share, clustered)
+    unit_N = world.advertiser_N if clustered else np.arange(len(world))
+    chance_N = np.random.default_rng([seed, 9]).random(unit_N.max() + 1)[unit_N]
+    labelled_N = np.zeros(len(world), bool)
+    labelled_N[at] = True
+    scored = np.flatnonzero(labelled_N | (chance_N < share))
+    every = rows_at(world, outcome_SN, scored, pi, len(rate_H), "srs")
+    mine_N = labelled_N[scored]
+    every = replace(
+        every,
+        pi_n=np.where(mine_N, every.pi_n, np.nan),
+        stratum_n=np.where(mine_N, every.stratum_n, -1).astype(np.int32),
+        y_nQ=np.where(mine_N[:, None], every.y_nQ, -1).astype(np.int8),
+        design=rows.design,
+    )
+    return rows, ScoredSample(every, np.where(mine_N, 1.0, 1 / share), share, clustered)
 
 
 def census_rows(world: World, outcome_SN: np.ndarray) -> LabelledRows:
