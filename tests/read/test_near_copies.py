@@ -242,9 +242,9 @@ def test_the_bound_is_the_largest_share_that_would_show_so_few_changes_once_in_t
 
 
 def test_a_threshold_is_rounded_to_the_dtype_of_the_scores() -> None:
-    score_n = np.array([0.1], np.float32)
-    assert agreement(score_n, np.nextafter(score_n, np.float32(1)), [0.1]).sides[0].equal == 1.0
-    assert agreement(score_n, np.nextafter(score_n, np.float32(0)), [0.1]).sides[0].equal == 0.0
+    score_n = np.array([0.7], np.float32)
+    assert agreement(score_n, np.nextafter(score_n, np.float32(1)), [0.7]).sides[0].equal == 1.0
+    assert agreement(score_n, np.nextafter(score_n, np.float32(0)), [0.7]).sides[0].equal == 0.0
 
 
 def test_without_a_member_nothing_is_known() -> None:
