@@ -71,7 +71,7 @@ def _tradeoff(picture: Tradeoff) -> str:
         _from_zero(axes)
         _name_spots(axes, spots)
 
-    return _figure(picture.key, picture.caption, (5.2, 4.1), fill)
+    return figure(picture.key, picture.caption, (5.2, 4.1), fill)
 
 
 def _cross(axes: Axes, spot: Spot) -> None:
@@ -143,7 +143,7 @@ def _dots(picture: Dots) -> str:
         _from_zero(axes, only_x=True)
 
     height = 0.55 + 0.27 * len(picture.rows)
-    return _figure(picture.key, picture.caption, (5.2, height), fill)
+    return figure(picture.key, picture.caption, (5.2, height), fill)
 
 
 def _dot(axes: Axes, number: Number, y: float, look: Look) -> None:
@@ -174,21 +174,21 @@ def _shape(picture: Shape) -> str:
         for height, name, colour in ((0.98, "violating", svg.SERIES[6]), (0.88, "compliant", svg.SERIES[0])):
             axes.text(0.98, height, name, color=colour, transform=axes.transAxes, ha="right", va="top")
 
-    return _figure(picture.key, f"{picture.title}: scores by label", (5.2, 2.7), fill)
+    return figure(picture.key, f"{picture.title}: scores by label", (5.2, 2.7), fill)
 
 
-def _figure(key: str, label: str, size: tuple[float, float], fill: Callable[[Axes], None]) -> str:
+def figure(key: str, label: str, size: tuple[float, float], fill: Callable[[Axes], None]) -> str:
     """Draw on fresh axes and return the element. No pyplot: nothing global outlives the call."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with _settings(key):
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(figure)
-        fill(figure.add_subplot(facecolor="none"))
+        drawn = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(drawn)
+        fill(drawn.add_subplot(facecolor="none"))
         written = io.StringIO()
         unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(written, format="svg", metadata=unsaid, transparent=True)
+        drawn.savefig(written, format="svg", metadata=unsaid, transparent=True)
     return svg.inline(written.getvalue(), key, plain(label))
 
 
