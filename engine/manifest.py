@@ -16,7 +16,7 @@ from engine.conclude import Numbers
 from engine.config.loading import dump_yaml
 from engine.stages.read import Creatives
 from engine.stages.run import Run
-from engine.stages.score import Scored, machines_path
+from engine.stages.score import Scored, facts_path
 
 _PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
 _FILES = (
@@ -68,7 +68,7 @@ def _head(run: Run) -> dict[str, Any]:
 
 def _machines(run: Run, model: str) -> list[dict[str, Any]]:
     """Return what the machines that computed a model's scores do to scores, and how many contents each scored."""
-    held = json.loads(machines_path(run, model).read_bytes())
+    held = json.loads(facts_path(run, model).read_bytes())["machines"]
     return [json.loads(machine) | {"contents": count} for machine, count in sorted(held.items())]
 
 

@@ -22,10 +22,11 @@ from engine.progress import Progress
 from engine.read.creatives import ROW
 from engine.read.sampling import uniform
 from engine.records import F64, Flags
-from engine.stages.contents import ScoreSheet, list_contents
+from engine.stages.contents import list_contents
 from engine.stages.read import Creatives, creatives_plan, read_stage
 from engine.stages.run import Run
 from engine.stages.score import model_plans, shared_scores
+from engine.stages.sheet import ScoreSheet
 
 SHARES = (0.01, 0.05, 0.2)
 _Z = 1.96

@@ -17,11 +17,11 @@ from engine.errors import BacktestError, UsageError
 from engine.expression import Atom
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
-from engine.read.labels import label_columns, resolve_labels
+from engine.read.labels import label_columns, labels_before, resolve_labels
 from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
-from engine.records import LOGGED, Decision, LabelTable, Reading
+from engine.records import LOGGED, Decision, EarlierLabels, LabelTable, Reading
 from engine.score.folder import ModelFolder, fingerprint, inspect_folder
 from engine.strategy import StrategyTable, build_table, columns_read
 
@@ -41,6 +41,7 @@ class Prepared:
     folders: Mapping[str, ModelFolder]
     fingerprints: Mapping[str, str]
     labels: LabelTable | None
+    earlier: EarlierLabels | None
     audit: Audit | None
     inputs: Mapping[str, str]
     brought: tuple[str, ...]
@@ -60,7 +61,8 @@ def prepare(config: Config) -> Prepared:
     brought = [faults.first(partial(_brought, config, name)) for name in config.scores if config.scores[name].path]
     folders = {name: faults.first(partial(_folder, config, name)) for name in config.models}
     labels = faults.first(lambda: _labels(config, audit))
-    spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None))
+    earlier = labels.earlier if labels else None
+    spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None), earlier)
     if source is not None:
         faults.first(lambda: check_schema(source.schema, spec, config.creatives.path))
     table = build_table(compile_strategies(config)[0], missing_to_review=config.creatives.on_missing_score == "review")
@@ -71,7 +73,7 @@ def prepare(config: Config) -> Prepared:
     inputs = {"creatives": source.identity}
     inputs |= {f"models.{name}": _fingerprint(config, name, folder) for name, folder in folders.items() if folder}
     inputs |= {f"scores.{x.path}": x.identity for x in brought if x}
-    inputs |= {"labels": labels[1]} if labels else {}
+    inputs |= {"labels": labels.identity} if labels else {}
     inputs |= {"audits": audit.identity} if audit else {}
     return Prepared(
         source=source,
@@ -79,7 +81,8 @@ def prepare(config: Config) -> Prepared:
         table=table,
         folders={name: folder for name, folder in folders.items() if folder},
         fingerprints={name: inputs[f"models.{name}"] for name in folders},
-        labels=labels[0] if labels else None,
+        labels=labels.table if labels else None,
+        earlier=labels.earlier if labels else None,
         audit=audit,
         inputs=inputs,
         brought=tuple(name for x in config.scores for name in _score_names(config, x)),
@@ -87,7 +90,9 @@ def prepare(config: Config) -> Prepared:
     )
 
 
-def creatives_spec(config: Config, audit: Audit | None, brought: tuple[BroughtScores, ...]) -> CreativesSpec:
+def creatives_spec(
+    config: Config, audit: Audit | None, brought: tuple[BroughtScores, ...], earlier: EarlierLabels | None = None
+) -> CreativesSpec:
     """Return what the read stage reads."""
     columns = config.creatives.columns
     named = {"id": columns.id, "advertiser": columns.advertiser, "submitted_at": columns.submitted_at}
@@ -112,6 +117,7 @@ def creatives_spec(config: Config, audit: Audit | None, brought: tuple[BroughtSc
         framed=audit.framed if audit else None,
         brought=brought,
         sample=SampleRule(sample.share, sample.by, config.seed) if (sample := config.creatives.sample) else None,
+        earlier=pa.array(sorted(set(earlier.creative_id)), pa.string()) if earlier else None,
     )
 
 
@@ -172,12 +178,22 @@ def _fingerprint(config: Config, name: str, folder: ModelFolder) -> str:
     return fingerprint(folder, fields=len(config.text_read(name)), separator=section.separator)
 
 
-def _labels(config: Config, audit: Audit | None) -> tuple[LabelTable, str] | None:
+@dataclass(frozen=True)
+class _Labels:
+    table: LabelTable
+    earlier: EarlierLabels | None
+    identity: str
+
+
+def _labels(config: Config, audit: Audit | None) -> _Labels | None:
     if config.labels is None or (config.audits is not None and audit is None):
         return None
     table, digest = read_table(config.labels.path, "labels.path")
     rows = label_columns(table, config.labels.columns, config.labels.path)
-    return resolve_labels(rows, config.policies, audit, config.labels.path), digest
+    earlier = None
+    if any(model.calibration for model in config.models.values()):
+        earlier = labels_before(rows, config.policies, config.period.from_, config.labels.path)
+    return _Labels(resolve_labels(rows, config.policies, audit, config.labels.path), earlier, digest)
 
 
 def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> None:

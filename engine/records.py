@@ -185,6 +185,19 @@ class LabelTable:
 
 
 @dataclass(frozen=True)
+class EarlierLabels:
+    """Audit labels that were known before the period: what a calibration may learn from.
+
+    One row per creative and policy. y_n : 1 VIOLATING, 0 COMPLIANT. weight_n : 1/π.
+    """
+
+    creative_id: tuple[str, ...]
+    policy_n: I64
+    y_n: I8
+    weight_n: F64
+
+
+@dataclass(frozen=True)
 class Design:
     """How the audit drew: what a variance needs.
 

@@ -62,6 +62,9 @@ def _sources(config: Config) -> Iterator[str]:
             if column not in config.creatives.columns.text:
                 hint = did_you_mean(column, config.creatives.columns.text)
                 yield f"models.{name}.text: {column} is not in creatives.columns.text{hint}"
+    for name, model in config.models.items():
+        if model.calibration and not config.labels:
+            yield f"models.{name}.calibration: needs `labels`: it learns from those that were known before the period"
     if config.creatives.sample and not config.audits:
         yield "creatives.sample: needs `labels` and `audits`: without them a sample answers nothing"
     if config.creatives.sample and config.report.truth:

@@ -87,6 +87,13 @@ class SampleSection(Section):
     always: Literal["labelled"] = "labelled"
 
 
+class NearCopiesSection(Section):
+    """Score one of a group of near-identical texts and give the others its score; `check` of them are scored as well."""
+
+    similarity: Annotated[float, Field(ge=0.7, le=1)]
+    check: Annotated[int, Field(ge=1)] = 500
+
+
 class CreativesSection(Section):
     path: str
     columns: CreativeColumns = CreativeColumns()
@@ -95,6 +102,7 @@ class CreativesSection(Section):
     on_duplicate: Literal["stop", "first", "last"] = "stop"
     on_missing_score: Literal["stop", "review"] = "stop"
     sample: SampleSection | None = None
+    near_copies: NearCopiesSection | None = None
 
 
 class LabelsSection(Section):
@@ -111,6 +119,12 @@ class Trained(Section):
     until: Instant
 
 
+class CalibrationSection(Section):
+    """Strategies read the model's scores through a map that is fitted on audit labels known before the period."""
+
+    method: Literal["temperature", "platt", "isotonic"]
+
+
 class ModelSection(Section):
     """A classifier. `text` names the columns it reads, by default all of creatives.columns.text."""
 
@@ -120,6 +134,7 @@ class ModelSection(Section):
     max_length: Annotated[int, Field(ge=8)] | None = None
     separator: str = "\n"
     trained: Trained | None = None
+    calibration: CalibrationSection | None = None
 
 
 class ScoresSection(Section):

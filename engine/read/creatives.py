@@ -41,9 +41,13 @@ _EXACT = 2.0**53
 
 @dataclass(frozen=True)
 class ReadShard:
-    """`creatives`: rows of the period. `quarantine`: schema.QUARANTINE. counts: every row read is in one of them."""
+    """`creatives`: rows of the period. `quarantine`: schema.QUARANTINE. counts: every row read is in one of them.
+
+    earlier : rows from before the period whose labels calibrate, in the same columns.
+    """
 
     creatives: pa.Table
+    earlier: pa.Table
     quarantine: pa.Table
     counts: dict[str, int]
 
@@ -68,11 +72,23 @@ def read_creatives(shard: Shard, spec: CreativesSpec) -> ReadShard:
         "outside_period": int((~bad & ((when < spec.warm_up) | (when >= spec.until))).sum()),
         "quarantined": int(bad.sum()),
     }
-    rows = shard.first_row + np.flatnonzero(kept)
-    chosen = table.filter(pa.array(kept))
-    columns, text_counts = _columns(chosen, spec, rows, shard.path)
+    creatives, text_counts = _chosen(table, kept, spec, shard)
+    before = ~bad & (when < spec.since) & _is_in(table, spec.columns["id"], spec.earlier)
+    earlier, _ = _chosen(table, before, spec, shard)
     quarantine = _quarantine(table, spec, shard, reason, bad)
-    return ReadShard(pa.table(columns), quarantine, counts | text_counts)
+    return ReadShard(creatives, earlier, quarantine, counts | text_counts)
+
+
+def _chosen(table: pa.Table, chosen: Flags, spec: CreativesSpec, shard: Shard) -> tuple[pa.Table, dict[str, int]]:
+    rows = shard.first_row + np.flatnonzero(chosen)
+    columns, counts = _columns(table.filter(pa.array(chosen)), spec, rows, shard.path)
+    return pa.table(columns), counts
+
+
+def _is_in(table: pa.Table, column: str, ids: pa.Array | None) -> Flags:
+    if ids is None:
+        return np.zeros(table.num_rows, bool)
+    return np.asarray(pc.is_in(text_column(table, column), ids).to_numpy(zero_copy_only=False))
 
 
 def _columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,12 @@ import pyarrow.compute as pc
 from engine.errors import DataError, did_you_mean
 from engine.read.audits import Audit
 from engine.read.shards import require_columns
-from engine.records import F64, I8, I32, I64, Flags, LabelTable
+from engine.records import F64, I8, I32, I64, EarlierLabels, Flags, LabelTable
 from engine.schema import LABELS
 
 VIOLATING, COMPLIANT, NOT_CONCLUDED = 1, 0, -1
 _VALUES = {"VIOLATING": VIOLATING, "COMPLIANT": COMPLIANT, "UNKNOWN": NOT_CONCLUDED}
+_CONCLUDED = ["VIOLATING", "COMPLIANT"]
 SOURCES = ("audit", "review", "appeal", "report")
 _NEEDED = ("creative_id", "policy", "label", "source")
 _REPORTED_TOLERANCE = 1e-9
@@ -86,6 +88,30 @@ def resolve_labels(labels: pa.Table, policies: Sequence[str], audit: Audit | Non
     appealed = (sources == "appeal") & (y >= 0)
     counts |= {"appeals_decided": int(appealed.sum()), "appeals_overturned": int((appealed & (y == COMPLIANT)).sum())}
     return LabelTable(tuple(ids), y_nP, _latest(shape, row_of, policy_at, y), pi_n, stratum_n, counts)
+
+
+def labels_before(labels: pa.Table, policies: Sequence[str], moment: datetime, source: str) -> EarlierLabels:
+    """Return what audits concluded before a moment; of several labels of one creative and policy the latest known.
+
+    Raises
+    ------
+    DataError : one of them has no probability in (0, 1].
+    """
+    chosen = pc.and_(pc.equal(labels["source"], "audit"), pc.is_in(labels["label"], pa.array(_CONCLUDED)))
+    chosen = pc.and_(chosen, pc.is_in(labels["policy"], pa.array(policies, pa.string())))
+    early = labels.filter(pc.and_(chosen, pc.less(labels["known_at"], pa.scalar(moment, labels["known_at"].type))))
+    early = early.sort_by([("creative_id", "ascending"), ("policy", "ascending"), ("known_at", "ascending")])
+    pi_n = early["inclusion_probability"].fill_null(np.nan).to_numpy()
+    if not ((pi_n > 0) & (pi_n <= 1)).all():
+        raise DataError(
+            f"{source}: {int((~((pi_n > 0) & (pi_n <= 1))).sum())} audit labels known before the period have no "
+            "inclusion_probability above 0 and at most 1; calibration needs it"
+        )
+    ids = early["creative_id"].to_pylist()
+    policy_n = pc.index_in(early["policy"], pa.array(policies, pa.string())).to_numpy().astype(np.int64)
+    last = [i for i in range(len(ids)) if i + 1 == len(ids) or (ids[i], policy_n[i]) != (ids[i + 1], policy_n[i + 1])]
+    y_n = pc.equal(early["label"], "VIOLATING").to_numpy(zero_copy_only=False).astype(np.int8)
+    return EarlierLabels(tuple(ids[i] for i in last), policy_n[last], y_n[last], 1 / pi_n[last])
 
 
 def _check_words(labels: pa.Table, column: str, words: Sequence[str], source: str) -> None:

@@ -31,6 +31,7 @@ class CreativesSpec:
     readings : what models read, each with an identity of its own. sample : which creatives are scored, None for all.
     scores : score column such as `v1.scam` → column of the lake.
     stratum_when : the audit frame as expressions over attributes; framed : ids of a frame file; both empty: no audit.
+    earlier : ids of creatives from before the period whose labels calibrate, None where nothing is calibrated.
     warm_up, since, until : microseconds since 1970 UTC; numbers count creatives in [since, until).
     """
 
@@ -50,6 +51,7 @@ class CreativesSpec:
     framed: pa.Array | None = None
     brought: tuple[BroughtScores, ...] = ()
     sample: SampleRule | None = None
+    earlier: pa.Array | None = None
 
     @property
     def text(self) -> tuple[str, ...]:

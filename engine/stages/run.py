@@ -17,6 +17,7 @@ from engine.prepare import Prepared
 from engine.progress import Progress
 from engine.records import Shard
 from engine.strategy import Strategy, columns_read, model_of
+from engine.tasks.read import earlier_path
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ class Run:
                 step(receipt.rows)
                 waited += receipt.waited
         return waited
+
+
+def earlier_tables(run: Run) -> Iterator[pa.Table]:
+    """Yield each shard's creatives from before the period whose labels calibrate."""
+    for shard in run.shards:
+        yield read_identified(earlier_path(run.creatives, shard.number), run.identity)
 
 
 def read_identified(path: Path, identity: str) -> pa.Table:

@@ -8,42 +8,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import store
 from engine.errors import DataError
-from engine.execute import Needs
-from engine.read.creatives import ROW, SAMPLED
-from engine.records import Flags, Reading, ScoreTable
-from engine.replay.asking import asks_always, levels
+from engine.records import ScoreTable
+from engine.replay.asking import levels
 from engine.score.folder import ModelFolder
 from engine.score.open import open_scorer
-from engine.stages.contents import ContentList, ScoreSheet, list_contents, numeric_facts, score_table
-from engine.stages.read import Creatives, creatives_plan
-from engine.stages.run import Run, models_read, read_identified
-from engine.tasks.ask import AskPlan, AskTask
-from engine.tasks.machine import MachineTask
-from engine.tasks.score import ModelPlan, ScoreTask
+from engine.stages.asked import asked_of, contents_of
+from engine.stages.calibration import calibrated, fit_maps, map_facts
+from engine.stages.missing import score_missing, this_machine
+from engine.stages.near_copies import find_near_copies, thresholds
+from engine.stages.read import Creatives
+from engine.stages.run import Run, models_read
+from engine.stages.sheet import ScoreSheet, score_table
+from engine.tasks.score import ModelPlan
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scored:
-    """Scores of the contents of the run.
+    """Scores of the contents of the run, as strategies read them.
 
-    contents : model → contents that it was asked about. scored_now : those that were scored rather than found.
-    twice : scored by this run and by another one at the same time.
+    contents : model → contents that it scored for this run, whenever that was. scored_now : those of them that were
+    scored now rather than found. twice : scored by this run and by another one at the same time.
+    calibration, near_copies : what the report says of maps and of scores that stand for near-copies, by score column.
     """
 
-    tables: tuple[ScoreTable, ...]
-    contents: Mapping[str, int]
-    scored_now: Mapping[str, int]
-    twice: Mapping[str, int]
+    tables: tuple[ScoreTable, ...] = ()
+    contents: dict[str, int] = field(default_factory=dict)
+    scored_now: dict[str, int] = field(default_factory=dict)
+    twice: dict[str, int] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    near_copies: dict[str, Any] = field(default_factory=dict)
 
 
 def score_stage(run: Run, creatives: Creatives, *, scores_exist: bool = False) -> Scored:
@@ -54,28 +57,18 @@ def score_stage(run: Run, creatives: Creatives, *, scores_exist: bool = False) -
     DataError : `scores_exist` was promised and a content has none.
     """
     plans = model_plans(run)
-    finished = [store.find_committed(scores_path(run, plan), _identity(run, plan)) for plan in plans]
-    if all(finished):
+    finished = {plan.name: store.find_committed(scores_path(run, plan), _identity(run, plan)) for plan in plans}
+    if not all(finished.values()):
+        return _score(run, creatives, plans, scores_exist)
+    scored = Scored()
+    if plans:
         with run.progress.stage("score", 0):
-            tables = [store.read_committed(found) for found in finished if found]
-        nothing = {plan.name: 0 for plan in plans}
-        contents = {plan.name: table.num_rows for plan, table in zip(plans, tables, strict=True)}
-        held = tuple(score_table(plan, table) for plan, table in zip(plans, tables, strict=True))
-        return Scored(held, contents, nothing, nothing)
-    sheets = _fill_sheets(run, creatives, plans, scores_exist)
-    tables = []
-    for sheet, _ in sheets:
-        table = sheet.table()
-        facts = {"fingerprint": sheet.plan.fingerprint, "model": sheet.plan.name}
-        store.write_whole(machines_path(run, sheet.plan.name), json.dumps(sheet.machines, sort_keys=True).encode())
-        store.commit_table(scores_path(run, sheet.plan), table, _identity(run, sheet.plan), facts)
-        tables.append(score_table(sheet.plan, table))
-    return Scored(
-        tuple(tables),
-        {sheet.plan.name: int(sheet.wanted_U.sum()) for sheet, _ in sheets},
-        {sheet.plan.name: now for sheet, now in sheets},
-        {sheet.plan.name: sheet.twice for sheet, _ in sheets},
-    )
+            for plan in plans:
+                found = finished[plan.name]
+                assert found is not None
+                facts = json.loads(facts_path(run, plan.name).read_bytes())
+                _take_up(run, scored, plan, store.read_committed(found), facts["near_copies"])
+    return scored
 
 
 def model_plans(run: Run) -> tuple[ModelPlan, ...]:
@@ -101,34 +94,9 @@ def scores_path(run: Run, plan: ModelPlan) -> Path:
     return run.directory.path / "scores" / f"{plan.name}.parquet"
 
 
-def machines_path(run: Run, model: str) -> Path:
-    """Return where the run notes which machines computed a model's scores."""
-    return run.directory.path / "scores" / f"{model}.machines.json"
-
-
-def _fill_sheets(
-    run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_exist: bool
-) -> list[tuple[ScoreSheet, int]]:
-    """Return each model's sheet, filled, and how many contents were scored for it now."""
-    scores = shared_scores(run)
-    lists = {plan.reading: contents_of(run, creatives, plan.reading) for plan in plans}
-    by_name = {plan.name: plan for plan in plans}
-    sheets: dict[str, ScoreSheet] = {}
-    now: dict[str, int] = {}
-    for number, level in enumerate(levels(run.prepared.table, list(by_name))):
-        mine = [by_name[name] for name in level]
-        wanted = _wanted(run, creatives, number, mine, list(sheets.values()), set(by_name) - set(sheets), lists)
-        fresh = [ScoreSheet(plan, lists[plan.reading], w) for plan, w in zip(mine, wanted, strict=True)]
-        machine = _machine(run, fresh) if run.config.store.on_numeric_change == "rescore" else None
-        for sheet in fresh:
-            sheet.read(scores, machine)
-            now[sheet.plan.name] = int(sheet.missing_U.sum())
-            sheet.twice = 0  # what earlier runs computed twice was counted then
-        if scores_exist and any(now[name] for name in level):
-            raise DataError(f"{run.directory.path}: {max(now.values())} contents lack scores; run `backtest score`")
-        _score_missing(run, number, fresh, scores)
-        sheets |= {sheet.plan.name: sheet for sheet in fresh}
-    return [(sheets[plan.name], now[plan.name]) for plan in plans]
+def facts_path(run: Run, model: str) -> Path:
+    """Return where the run notes which machines computed a model's scores, and how near-copies agreed."""
+    return run.directory.path / "scores" / f"{model}.facts.json"
 
 
 def shared_scores(run: Run) -> store.ScoreStore:
@@ -137,99 +105,69 @@ def shared_scores(run: Run) -> store.ScoreStore:
     return store.ScoreStore(Path(section.scores) if section.scores else Path(section.path) / "_scores")
 
 
-def contents_of(run: Run, creatives: Creatives, reading: Reading) -> ContentList:
-    """Return the distinct contents of the creatives that the run works on."""
-    plan = creatives_plan(run, creatives)
-    columns = [ROW, reading.id_column] + (["creative_id", SAMPLED] if run.prepared.spec.sample else [])
-    tables = (plan.scored(plan.without_duplicates(table)) for table in run.tables(columns))
-    table = pa.concat_tables(each.select([ROW, reading.id_column]) for each in tables)
-    return list_contents(table, reading.id_column)
-
-
-def _wanted(
-    run: Run,
-    creatives: Creatives,
-    level: int,
-    plans: Sequence[ModelPlan],
-    scored: Sequence[ScoreSheet],
-    unscored: set[str],
-    lists: Mapping[Reading, ContentList],
-) -> list[Flags]:
-    """Return which contents each model of a level is asked about."""
-    table = run.prepared.table
-    strategies = range(len(table.strategies))
-    wanted = [np.ones(len(lists[plan.reading]), bool) for plan in plans]
-    some = [n for n, plan in enumerate(plans) if not any(asks_always(table, s, plan.name) for s in strategies)]
-    if not some:
-        return wanted
-    models = tuple((plans[n].name, plans[n].reading) for n in some)
-    held = tuple(score_table(sheet.plan, sheet.table()) for sheet in scored)
-    shared = AskPlan(creatives_plan(run, creatives), table, held, models, frozenset(unscored))
-    folder = run.directory.path / "asked" / str(level)
-    run.map("ask", AskTask(folder, run.identity), run.shards, Needs(), shared)
-    asked = pa.concat_tables(read_identified(store.shard_path(folder, s.number), run.identity) for s in run.shards)
-    for number, n in enumerate(some):
-        wanted[n][:] = False
-        ids = asked["content_id"].filter(pc.equal(asked["model"], number))
-        wanted[n][lists[plans[n].reading].find(ids)] = True
-    return wanted
-
-
-def _score_missing(run: Run, level: int, sheets: Sequence[ScoreSheet], scores: store.ScoreStore) -> None:
-    """Score what the sheets miss, and take it up."""
-    config, spec = run.config, run.prepared.spec
-    folder = run.directory.path / "todo" / str(level)
-    sheets = [sheet for sheet in sheets if sheet.missing_U.any()]
-    todo = []
-    for shard, table in zip(run.shards, _todo(run, sheets), strict=True):
-        if table.num_rows:
-            store.commit_table(store.shard_path(folder, shard.number), table, run.identity)
-            todo.append(shard)
-    plans = tuple(sheet.plan for sheet in sheets)
-    task = ScoreTask(plans, folder, run.identity, scores, spec.text_bytes, spec.missing_score_allowed)
-    needs = Needs(cpus=float(config.execute.threads_per_worker), gpus=config.execute.gpus_per_worker, apart=True)
-    run.progress.waited("score", run.map("score", task, todo, needs, None))
-    for sheet in sheets:
-        sheet.read(scores)
-        assert not sheet.missing_U.any(), "the stage scored what was missing"
-    if not spec.missing_score_allowed:
+def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_exist: bool) -> Scored:
+    """Find what is scored already, score the rest, level by level, and keep the run's own copy."""
+    scores, scored = shared_scores(run), Scored()
+    contents = contents_of(run, creatives, plans)
+    copies = {reading: find_near_copies(run, reading, held.every) for reading, held in contents.items()}
+    by_name = {plan.name: plan for plan in plans}
+    for number, level in enumerate(levels(run.prepared.table, list(by_name))):
+        mine = [by_name[name] for name in level]
+        unscored = frozenset(by_name) - set(scored.contents)
+        asked = asked_of(run, creatives, number, mine, scored.tables, unscored, contents)
+        sheets = [
+            ScoreSheet(plan, contents[plan.reading].every, asked_U, copies[plan.reading])
+            for plan, asked_U in zip(mine, asked, strict=True)
+        ]
+        machine = this_machine(run, sheets) if run.config.store.on_numeric_change == "rescore" else None
         for sheet in sheets:
-            sheet.refuse_missing(str(scores.path))
+            sheet.read(scores, machine)
+            scored.scored_now[sheet.plan.name] = int(sheet.missing_U.sum())
+            sheet.twice = 0  # what earlier runs computed twice was counted then
+        lacking = max(scored.scored_now[name] for name in level)
+        if scores_exist and lacking:
+            raise DataError(f"{run.directory.path}: {lacking} contents lack scores; run `backtest score` first")
+        score_missing(run, number, sheets, scores)
+        for sheet in sheets:
+            _keep(run, scored, sheet)
+    return scored
 
 
-def _todo(run: Run, sheets: Sequence[ScoreSheet]) -> list[pa.Table]:
-    """Return, per shard, the rows at which models find the contents that they have to score."""
-    places = []
-    for sheet in sheets:
-        missing = np.flatnonzero(sheet.missing_U)
-        missing = missing[np.argsort(sheet.contents.row_U[missing])]
-        places.append((sheet, missing, sheet.contents.row_U[missing]))
-    tables = []
-    for shard in run.shards:
-        bounds = [shard.first_row, shard.first_row + shard.rows]
-        cuts = [np.searchsorted(row, bounds) for _, _, row in places]
-        mine = [(sheet, at[a:b], row[a:b]) for (sheet, at, row), (a, b) in zip(places, cuts, strict=True)]
-        rows = np.unique(np.concatenate([row for _, _, row in mine])) if mine else np.zeros(0, np.int64)
-        columns = {ROW: pa.array(rows)}
-        for sheet, at, row in mine:
-            here = np.zeros(len(rows), np.int64)
-            absent = np.ones(len(rows), bool)
-            where = np.searchsorted(rows, row)
-            here[where], absent[where] = at, False
-            columns[sheet.plan.name] = sheet.contents.ids.take(pa.array(here, mask=absent))
-        tables.append(pa.table(columns))
-    return tables
+def _keep(run: Run, scored: Scored, sheet: ScoreSheet) -> None:
+    """Commit the run's own copy of a model's scores."""
+    plan, table = sheet.plan, sheet.table()
+    near = {} if sheet.copies is None else _agreement(run, sheet)
+    facts = {"machines": dict(sheet.machines), "near_copies": near}
+    store.write_whole(facts_path(run, plan.name), json.dumps(facts, sort_keys=True).encode())
+    made_by = {"fingerprint": plan.fingerprint, "model": plan.name}
+    store.commit_table(scores_path(run, plan), table, _identity(run, plan), made_by)
+    scored.twice[plan.name] = sheet.twice
+    _take_up(run, scored, plan, table, near)
 
 
-def _machine(run: Run, sheets: Sequence[ScoreSheet]) -> str:
-    """Return what the machine that would score does to scores; asks one worker."""
-    path = run.directory.path / "machine.json"
-    plans = tuple(sheet.plan for sheet in sheets)
-    needs = Needs(
-        cpus=float(run.config.execute.threads_per_worker), gpus=run.config.execute.gpus_per_worker, apart=True
-    )
-    run.map("machine", MachineTask(plans[0], path), run.shards[:1], needs, None)
-    return numeric_facts(path.read_text())
+def _take_up(run: Run, scored: Scored, plan: ModelPlan, table: pa.Table, near: Mapping[str, Any]) -> None:
+    maps = fit_maps(run, plan, table)
+    own = pc.sum(pc.is_null(table["near_copy_of"])).as_py() if "near_copy_of" in table.column_names else table.num_rows
+    scored.contents[plan.name] = int(own or 0)
+    scored.scored_now.setdefault(plan.name, 0)
+    scored.twice.setdefault(plan.name, 0)
+    scored.tables = (*scored.tables, calibrated(plan, score_table(plan, table), maps))
+    scored.calibration |= map_facts(plan, maps)
+    scored.near_copies |= near
+
+
+def _agreement(run: Run, sheet: ScoreSheet) -> dict[str, Any]:
+    """Return, per score column, how many contents carry a near-copy's score and how that of the checked ones agreed."""
+    from engine.read.near_copies import agreement
+
+    found = {}
+    checked_U = sheet.checked_U
+    for p, policy in enumerate(sheet.plan.policies):
+        column = f"{sheet.plan.name}.{policy}"
+        own, given = (sheet.score_UP[at, p] for at in (checked_U, sheet.representative_U[checked_U]))
+        facts = asdict(agreement(given, own, thresholds(run, column)))
+        found[column] = facts | {"contents": int(sheet.asked_U.sum()), "propagated": sheet.propagated}
+    return found
 
 
 def _identity(run: Run, plan: ModelPlan) -> str:

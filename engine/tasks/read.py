@@ -29,8 +29,14 @@ class ReadTask:
         if done is None:
             read = read_creatives(shard, spec)
             store.commit_table(quarantine_path(self.folder, shard.number), read.quarantine, self.identity)
+            store.commit_table(earlier_path(self.folder, shard.number), read.earlier, self.identity)
             done = store.commit_table(path, read.creatives, self.identity, read.counts)
         return done.receipt(shard.number)
+
+
+def earlier_path(folder: Path, number: int) -> Path:
+    """Return where a shard's creatives from before the period lie, whose labels calibrate."""
+    return folder / f"earlier-{number:05d}.parquet"
 
 
 def quarantine_path(folder: Path, number: int) -> Path:

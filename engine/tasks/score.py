@@ -11,8 +11,6 @@ import pyarrow as pa
 
 from engine import store
 from engine.errors import DataError
-from engine.read.creatives import ROW
-from engine.read.shards import stream_shard_columns
 from engine.read.text import as_contents, raw_fields
 from engine.records import F32, Reading, Receipt, Shard
 from engine.score.open import machine_facts
@@ -20,9 +18,9 @@ from engine.score.text import HuggingFaceText
 from engine.score.tokens import Tokens
 from engine.store import ScoreStore
 from engine.tasks.ahead import Ahead
+from engine.tasks.owned import stream_owned
 from engine.tasks.work import Work
 
-_READ_ROWS = 4096
 _FIRST_PORTION, _PORTION = 256, 8192  # contents; the first ones are few, so that the model starts soon
 
 
@@ -98,7 +96,7 @@ class ScoreTask:
 
     def _portions(self, shard: Shard, todo: pa.Table, scorers: tuple[HuggingFaceText, ...]) -> Iterator[Portion]:
         """Read and tokenize what is to do; models that read the same contents in the same way share the tokens."""
-        for text, ids in self._chunks(shard, todo):
+        for text, ids in self._streamed(shard, todo):
             together: dict[object, list[int]] = {}
             for number, (plan, scorer) in enumerate(zip(self.models, scorers, strict=True)):
                 key = (scorer.tokens_key, plan.reading, ids[plan.name].is_valid().to_numpy().tobytes())
@@ -112,22 +110,9 @@ class ScoreTask:
                     tokens = scorers[numbers[0]].tokens(as_contents(fields, self.text_bytes))
                     yield Portion(tuple(numbers), mine, tokens)
 
-    def _chunks(self, shard: Shard, todo: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Yield the rows to do, a portion at a time: their text, and their rows of `todo`."""
+    def _streamed(self, shard: Shard, todo: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
         columns = list(dict.fromkeys(column for plan in self.models for column in plan.reading.columns))
-        row = todo[ROW].to_numpy()
-        first, size, start, end = shard.first_row, _FIRST_PORTION, 0, 0
-        held = list[pa.Table]()
-        for table in stream_shard_columns(shard, columns, _READ_ROWS):
-            here = end
-            end = int(np.searchsorted(row, first + table.num_rows))
-            held.append(table.take(pa.array(row[here:end] - first)))
-            first += table.num_rows
-            if end - start >= size:
-                yield pa.concat_tables(held), todo.slice(start, end - start)
-                held, start, size = [], end, min(2 * size, _PORTION)
-        if end > start:
-            yield pa.concat_tables(held), todo.slice(start, end - start)
+        return stream_owned(shard, todo, columns, _FIRST_PORTION, _PORTION)
 
     def _check_missing(self, plan: ModelPlan, scorer: HuggingFaceText, score_UP: F32) -> None:
         if not self.missing_allowed and np.isnan(score_UP).any():

@@ -1,0 +1,88 @@
+"""The contents of a run, and about which of them each model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import store
+from engine.execute import Needs
+from engine.read.creatives import ROW, SAMPLED
+from engine.records import Flags, Reading, ScoreTable
+from engine.replay.asking import asks_always
+from engine.stages.calibration import labelled_before
+from engine.stages.contents import ContentList, list_contents
+from engine.stages.read import Creatives, creatives_plan
+from engine.stages.run import Run, read_identified
+from engine.tasks.ask import AskPlan, AskTask
+from engine.tasks.score import ModelPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """The contents of a reading. replayed_U : of creatives that the run works on; the rest only calibrates."""
+
+    every: ContentList
+    replayed_U: Flags
+
+
+def contents_of(run: Run, creatives: Creatives, plans: Sequence[ModelPlan]) -> dict[Reading, Contents]:
+    """Return the distinct contents of each reading that some model reads."""
+    found = {}
+    for reading in dict.fromkeys(plan.reading for plan in plans):
+        table = _rows(run, creatives, reading)
+        before = [
+            rows for plan in plans if plan.reading == reading and (rows := labelled_before(run, plan)) is not None
+        ]
+        every = list_contents(pa.concat_tables([*before[:1], table]).sort_by(ROW), reading.id_column)
+        replayed = np.zeros(len(every), bool)
+        replayed[every.find(table[reading.id_column])] = True
+        found[reading] = Contents(every, replayed)
+    return found
+
+
+def asked_of(
+    run: Run,
+    creatives: Creatives,
+    level: int,
+    plans: Sequence[ModelPlan],
+    scored: tuple[ScoreTable, ...],
+    unscored: frozenset[str],
+    contents: Mapping[Reading, Contents],
+) -> list[Flags]:
+    """Return about which contents each model of a level is asked.
+
+    Parameters
+    ----------
+    scored : what earlier levels found, as strategies read it. unscored : the models without scores, these included.
+    """
+    table = run.prepared.table
+    strategies = range(len(table.strategies))
+    asked = [contents[plan.reading].replayed_U.copy() for plan in plans]
+    some = [n for n, plan in enumerate(plans) if not any(asks_always(table, s, plan.name) for s in strategies)]
+    if some:
+        models = tuple((plans[n].name, plans[n].reading) for n in some)
+        shared = AskPlan(creatives_plan(run, creatives), table, scored, models, unscored)
+        folder = run.directory.path / "asked" / str(level)
+        run.map("ask", AskTask(folder, run.identity), run.shards, Needs(), shared)
+        found = pa.concat_tables(read_identified(store.shard_path(folder, s.number), run.identity) for s in run.shards)
+        for number, n in enumerate(some):
+            ids = found["content_id"].filter(pc.equal(found["model"], number))
+            asked[n][:] = False
+            asked[n][contents[plans[n].reading].every.find(ids)] = True
+    for plan, asked_U in zip(plans, asked, strict=True):
+        before = labelled_before(run, plan)
+        if before is not None:
+            asked_U[contents[plan.reading].every.find(before[plan.reading.id_column])] = True
+    return asked
+
+
+def _rows(run: Run, creatives: Creatives, reading: Reading) -> pa.Table:
+    plan = creatives_plan(run, creatives)
+    columns = [ROW, reading.id_column] + (["creative_id", SAMPLED] if run.prepared.spec.sample else [])
+    tables = (plan.scored(plan.without_duplicates(table)) for table in run.tables(columns))
+    return pa.concat_tables(each.select([ROW, reading.id_column]) for each in tables)

@@ -1,0 +1,73 @@
+"""The maps through which strategies read scores: fitted on labels known before the period, applied to every score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.errors import DataError
+from engine.estimate.calibration import CalibrationMap, fit_calibration
+from engine.records import ScoreTable
+from engine.stages.run import Run, earlier_tables
+from engine.tasks.score import ModelPlan
+
+UNCALIBRATED = "uncalibrated "  # before the name of a column whose calibrated scores strategies read
+
+
+def fit_maps(run: Run, plan: ModelPlan, scores: pa.Table) -> dict[str, CalibrationMap]:
+    """Return a map per policy of a model, none where the config asks for none.
+
+    scores : content_id and a column per policy, contents of the labelled creatives from before the period included.
+
+    Raises
+    ------
+    DataError : too few labels, one class only, or scores that fall where violations rise.
+    """
+    section, earlier = run.config.models[plan.name].calibration, run.prepared.earlier
+    if section is None or earlier is None:
+        return {}
+    lake = pa.concat_tables(
+        table.select(["creative_id", plan.reading.id_column]) for table in earlier_tables(run)
+    ).combine_chunks()
+    at = pc.index_in(pa.array(earlier.creative_id, pa.string()), lake["creative_id"].combine_chunks())
+    content = lake[plan.reading.id_column].combine_chunks().take(at)
+    row = pc.fill_null(pc.index_in(content, scores["content_id"].combine_chunks()), -1).to_numpy()
+    maps = {}
+    for policy in plan.policies:
+        mine = (row >= 0) & (earlier.policy_n == run.config.policies.index(policy))
+        score_n = scores[policy].to_numpy()[row[mine]]
+        try:
+            maps[policy] = fit_calibration(section.method, score_n, earlier.y_n[mine], earlier.weight_n[mine])
+        except DataError as error:
+            raise DataError(
+                f"models.{plan.name}.calibration, policy {policy}: {error.faults[0]} (audit labels in "
+                f"{run.config.labels.path if run.config.labels else 'labels'} known before {run.config.period.from_:%Y-%m-%d}, "
+                "of creatives submitted before it)"
+            ) from None
+    return maps
+
+
+def calibrated(plan: ModelPlan, table: ScoreTable, maps: dict[str, CalibrationMap]) -> ScoreTable:
+    """Return the scores as strategies read them; the model's own stay beside them under another name."""
+    if not maps:
+        return table
+    mapped = tuple(maps[policy].apply(values) for policy, values in zip(plan.policies, table.values_KU, strict=True))
+    own = tuple(UNCALIBRATED + name for name in table.names)
+    return replace(table, names=(*table.names, *own), values_KU=(*mapped, *table.values_KU))
+
+
+def map_facts(plan: ModelPlan, maps: dict[str, CalibrationMap]) -> dict[str, dict[str, object]]:
+    """Return what the report says of each map, by score column."""
+    return {
+        f"{plan.name}.{policy}": {**found.as_plain(), "fingerprint": found.fingerprint()}
+        for policy, found in maps.items()
+    }
+
+
+def labelled_before(run: Run, plan: ModelPlan) -> pa.Table | None:
+    """Return `row` and content id of the creatives that calibrate a model, None where nothing does."""
+    if run.config.models[plan.name].calibration is None:
+        return None
+    return pa.concat_tables(table.select(["row", plan.reading.id_column]) for table in earlier_tables(run))
