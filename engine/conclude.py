@@ -19,10 +19,11 @@ from engine.estimate.metrics import FORMULAS
 from engine.estimate.naive import NaiveCount, naive_counts
 from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.question import Prices, Question
+from engine.estimate.reliability import reliability_curves
 from engine.estimate.truth import true_values
 from engine.read.labelled import census, join_labels, read_truth, scored_sample
 from engine.read.shards import read_table
-from engine.records import WEIGHTINGS, WEIGHTS, Design, Estimate, LabelledRows, LabelTable
+from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design, Estimate, LabelledRows, LabelTable
 from engine.report.markdown import render_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
@@ -170,7 +171,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         outcome_counts(question),
         swap_sums(question),
         question.rows,
-        [(name, columns[name]) for name in named],
+        [(name, columns[name.removeprefix(UNCALIBRATED)]) for name in named],
         question.policies,
         question.pair,
         config.exposure.spend_unit,
@@ -192,13 +193,16 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "labels": _label_counts(run, numbers),
         "training_overlap": _overlap_words(run, numbers.overlapping),
         "assumptions": list(ASSUMPTIONS),
-        "warnings": [*_sample_words(run), *_warnings(numbers, creatives)],
+        "warnings": [*_sample_words(run), *_copy_words(scored), *_warnings(numbers, creatives)],
         "exposure": _exposure_facts(config, numbers.replayed),
         "headline": [row for row in rows if row["baseline"] is None],
         "paired": [row for row in rows if row["baseline"] is not None],
         "naive": [asdict(n) | {"truth": numbers.naive_truths[n.strategy, n.policy, n.metric]} for n in numbers.naive],
         "swap": swap_matrix(facts),
         "scores": score_pictures(facts),
+        "reliability": reliability_curves(question.rows, facts.score_columns, question.policies, question.confidence),
+        "calibration": scored.calibration,
+        "near_copies": scored.near_copies,
         "formulas": FORMULAS,
     }
 
@@ -273,6 +277,14 @@ def _sample_words(run: Run) -> list[str]:
     return [
         f"labelled creatives and {sample.share:.4g} of the other {unit} were scored: rates of decisions and the swap "
         "matrix are estimated, not counted"
+    ]
+
+
+def _copy_words(scored: Scored) -> list[str]:
+    return [
+        f"{column}: {facts['propagated']} of {facts['contents']} contents carry the score of a near-copy; see Scores"
+        for column, facts in scored.near_copies.items()
+        if facts["propagated"]
     ]
 
 

@@ -95,6 +95,11 @@ class Contents:
 NOT_ASKED = -1.0  # stands where a score was not computed because no decision depends on it; below every score
 
 
+UNCALIBRATED = (
+    "uncalibrated "  # before the name of a score column: the model's own score, where rules read a mapped one
+)
+
+
 @dataclass(frozen=True)
 class ScoreTable:
     """Scores of the contents of one reading, looked up by content identity.

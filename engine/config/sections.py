@@ -88,7 +88,7 @@ class SampleSection(Section):
 
 
 class NearCopiesSection(Section):
-    """Score one of a group of near-identical texts and give the others its score; `check` of them are scored as well."""
+    """Score one of a group of near-identical texts for all of them; `check` of the others are scored as well."""
 
     similarity: Annotated[float, Field(ge=0.7, le=1)]
     check: Annotated[int, Field(ge=1)] = 500

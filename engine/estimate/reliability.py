@@ -7,13 +7,15 @@ part of the error, and the plug-in of its square is biased upwards).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from engine.errors import DataError
 from engine.estimate.interval import Intervals, kish, share_intervals
-from engine.records import F32, F64, I8, I64
+from engine.records import F32, F64, I8, I64, LabelledRows
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,39 @@ def reliability(score_n: F32 | F64, y_n: I8, weight_n: F64, bins: int = 10, conf
         debiased=max(0.0, square) ** 0.5,
         without_score=int((~seen).sum()),
     )
+
+
+def reliability_curves(
+    rows: LabelledRows, columns: Sequence[tuple[str, str]], policies: Sequence[str], confidence: float
+) -> list[dict[str, Any]]:
+    """Return the reliability of score columns on the audit's concluded labels, as plain values.
+
+    columns : (name, policy) of each row of rows.score_Kn; without labels a column has no curve.
+    """
+    out = []
+    for k, (name, policy) in enumerate(columns):
+        y_n = rows.y_nQ[:, policies.index(policy)]
+        chosen = (rows.stratum_n >= 0) & (y_n >= 0) & ~np.isnan(rows.score_Kn[k])
+        if not chosen.any():
+            continue
+        found = reliability(rows.score_Kn[k, chosen], y_n[chosen], 1 / rows.pi_n[chosen], confidence=confidence)
+        bins = {
+            "score": found.score_B,
+            "share": found.share_B,
+            "low": found.interval_B.low,
+            "high": found.interval_B.high,
+        }
+        errors = {
+            "error": found.error,
+            "error_if_calibrated": found.error_if_calibrated,
+            "debiased": found.debiased,
+        }
+        out.append(
+            {"column": name, "policy": policy, "labels": int(chosen.sum())}
+            | {key: [round(float(x), 9) for x in values] for key, values in bins.items()}
+            | {key: round(float(value), 9) for key, value in errors.items()}
+        )
+    return out
 
 
 def _bins(score_n: F64, weight_n: F64, bins: int) -> I64:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, ledger, wording
+from engine.report import chapters, first_screen, ledger, score_chapters, wording
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -28,7 +28,8 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
         chapters.segments(run, estimates, truth),
         chapters.every_metric(run),
         ledger.naive(run),
-        ledger.scores(run),
+        score_chapters.scores(run),
+        score_chapters.reliability(run),
         ledger.strategies(run),
         ledger.reading(run),
         ledger.labels(run),

@@ -1,4 +1,4 @@
-"""The chapters that show the work: scores, the naive count, the rules, what was read, labels, formulas."""
+"""The chapters that show the work: the naive count, the rules, what was read, labels, formulas."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from engine.report import wording
 from engine.report.cells import Notes, number_cell, strategy_cell
 from engine.report.lookup import Key
-from engine.report.page import Cell, Fold, Gallery, Grid, Group, Points, Section, Shape, Text
-from engine.report.run_summary import Naive, RunSummary, ScoreShape, StrategySummary
+from engine.report.page import Cell, Fold, Grid, Group, Points, Section, Text
+from engine.report.run_summary import Naive, RunSummary, StrategySummary
 
 _READ = {
     "kept": "submitted in the period: what every number counts",
@@ -34,18 +34,6 @@ _LABELS = {
     "review": "from the review queue",
     "report": "from users' reports",
 }
-
-
-def scores(run: RunSummary) -> Section | None:
-    """How each score column is distributed over violating and compliant creatives."""
-    if not run.scores:
-        return None
-    said = "Shares of each group by score, estimated from the audit by design weights: further apart is better."
-    return Section(
-        "scores",
-        "Scores by label",
-        (Text(said), Gallery(tuple(_shape(i, s) for i, s in enumerate(run.scores)))),
-    )
 
 
 def naive(run: RunSummary) -> Section | None:
@@ -124,12 +112,6 @@ def assumptions(run: RunSummary) -> Section | None:
     if not run.assumptions:
         return None
     return Section("assumptions", "Assumptions", (Points(tuple(wording.clip(said, 1000) for said in run.assumptions)),))
-
-
-def _shape(i: int, s: ScoreShape) -> Shape:
-    violating, compliant = (tuple(value or 0.0 for value in bins) for bins in (s.violating, s.compliant))
-    title = f"{wording.clip(s.column, 40)} by label of {wording.clip(s.policy, 40)}"
-    return Shape(f"scores-{i}", title, title, s.edges, violating, compliant)
 
 
 def _naive_row(run: RunSummary, row: Naive, notes: Notes) -> tuple[Cell, ...]:

@@ -1,6 +1,6 @@
 """A page as records: what it says and in which order, nothing about how it looks.
 
-    Page → Section → blocks: Text, Points, Grid, Picture (Tradeoff, Dots, Shape), Fold (more blocks)
+    Page → Section → blocks: Text, Points, Grid, Picture (Tradeoff, Dots, Shape, Reliability), Fold (more blocks)
 
 Text in them is raw: each renderer cleans and escapes it on the way out.
 """
@@ -124,7 +124,28 @@ class Shape:
     compliant: tuple[float, ...]
 
 
-Picture = Tradeoff | Dots | Shape
+@dataclass(frozen=True)
+class Curve:
+    """One set of scores, such as a model's own or its calibrated ones; all shares in [0, 1], bins by rising score."""
+
+    name: str
+    score: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Violating share against mean score, bin by bin, of up to three sets of scores."""
+
+    key: str
+    title: str
+    caption: str
+    curves: tuple[Curve, ...]
+
+
+Picture = Tradeoff | Dots | Shape | Reliability
 
 
 @dataclass(frozen=True)

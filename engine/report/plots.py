@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.report import svg
 from engine.report.lookup import Number
-from engine.report.page import Dots, Look, Picture, Shape, Spot, Tradeoff
+from engine.report.page import Dots, Look, Picture, Reliability, Shape, Spot, Tradeoff
 from engine.report.placing import Box, around, place
 from engine.report.wording import clip, plain
 
@@ -54,6 +54,10 @@ def draw(picture: Picture) -> str:
             return _dots(picture)
         case Shape():
             return _shape(picture)
+        case Reliability():
+            from engine.report.reliability import draw_reliability
+
+            return draw_reliability(picture.key, picture.caption, picture.curves)
 
 
 def _tradeoff(picture: Tradeoff) -> str:

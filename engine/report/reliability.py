@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.report import svg
+from engine.report.page import Curve
 from engine.report.plots import figure
 from engine.report.wording import clip, plain
 
@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MARKERS = ("s", "o", "D")
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One set of scores, such as a model's own or its calibrated ones; all shares in [0, 1], bins by rising score."""
-
-    name: str
-    score: tuple[float, ...]
-    share: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
 
 def draw_reliability(key: str, caption: str, curves: Sequence[Curve]) -> str:

@@ -82,6 +82,32 @@ class ScoreShape:
 
 
 @dataclass(frozen=True)
+class ReliabilitySummary:
+    """Violating share by bin of a score column, with bounds, and how far it is from calibrated."""
+
+    column: str
+    policy: str
+    labels: int
+    bins: Mapping[str, tuple[float, ...]]
+    error: float
+    error_if_calibrated: float
+    debiased: float
+
+
+@dataclass(frozen=True)
+class NearCopySummary:
+    """How well the scores of near-copies agree: differences, and (threshold, equal share, at most changed)."""
+
+    column: str
+    contents: int
+    propagated: int
+    checked: int
+    mean: float
+    largest: float
+    sides: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """A run as summary.json tells it. Text is as it stands in the file: not yet safe to print.
 
@@ -110,6 +136,9 @@ class RunSummary:
     naive: tuple[Naive, ...]
     swap: Swap | None
     scores: tuple[ScoreShape, ...]
+    reliability: tuple[ReliabilitySummary, ...]
+    calibration: Mapping[str, Mapping[str, Any]]
+    near_copies: tuple[NearCopySummary, ...]
     formulas: Mapping[str, str]
 
     @property
@@ -173,6 +202,9 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         naive=tuple(_naive(row) for row in summary["naive"]),
         swap=_swap(summary["swap"]),
         scores=tuple(_scores(row) for row in summary["scores"]),
+        reliability=tuple(_reliability(row) for row in summary["reliability"]),
+        calibration=summary["calibration"],
+        near_copies=tuple(_near_copies(column, row) for column, row in summary["near_copies"].items()),
         formulas=summary["formulas"],
     )
 
@@ -195,6 +227,25 @@ def _swap(row: Mapping[str, Any] | None) -> Swap | None:
         return None
     weightings = [name for name in row if name != "decisions" and row[name] is not None]
     return Swap(tuple(row["decisions"]), {name: tuple(map(tuple, row[name])) for name in weightings})
+
+
+def _reliability(row: Mapping[str, Any]) -> ReliabilitySummary:
+    bins = {name: tuple(row[name]) for name in ("score", "share", "low", "high")}
+    errors = (row[name] for name in ("error", "error_if_calibrated", "debiased"))
+    return ReliabilitySummary(row["column"], row["policy"], row["labels"], bins, *errors)
+
+
+def _near_copies(column: str, row: Mapping[str, Any]) -> NearCopySummary:
+    sides = tuple((side["threshold"], side["equal"], side["changed_high"]) for side in row["sides"])
+    return NearCopySummary(
+        column=column,
+        contents=row["contents"],
+        propagated=row["propagated"],
+        checked=row["members"],
+        mean=row["mean_difference"],
+        largest=row["max_difference"],
+        sides=sides,
+    )
 
 
 def _scores(row: Mapping[str, Any]) -> ScoreShape:

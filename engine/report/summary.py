@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.records import F64, WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows
+from engine.records import F64, UNCALIBRATED, WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows
 from engine.report.tables import KEY, key_of
 from engine.strategy import StrategyTable
 
@@ -45,6 +45,8 @@ def score_pictures(facts: Facts) -> list[dict[str, Any]]:
     rows = facts.rows
     out = []
     for k, (column, policy) in enumerate(facts.score_columns):
+        if column.startswith(UNCALIBRATED):
+            continue  # rules do not read it
         y_n = rows.y_nQ[:, facts.policies.index(policy)]
         weight_n = np.nan_to_num(1 / rows.pi_n)
         bars = {}

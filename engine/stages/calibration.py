@@ -9,11 +9,9 @@ import pyarrow.compute as pc
 
 from engine.errors import DataError
 from engine.estimate.calibration import CalibrationMap, fit_calibration
-from engine.records import ScoreTable
+from engine.records import UNCALIBRATED, ScoreTable
 from engine.stages.run import Run, earlier_tables
 from engine.tasks.score import ModelPlan
-
-UNCALIBRATED = "uncalibrated "  # before the name of a column whose calibrated scores strategies read
 
 
 def fit_maps(run: Run, plan: ModelPlan, scores: pa.Table) -> dict[str, CalibrationMap]:
@@ -41,11 +39,10 @@ def fit_maps(run: Run, plan: ModelPlan, scores: pa.Table) -> dict[str, Calibrati
         try:
             maps[policy] = fit_calibration(section.method, score_n, earlier.y_n[mine], earlier.weight_n[mine])
         except DataError as error:
-            raise DataError(
-                f"models.{plan.name}.calibration, policy {policy}: {error.faults[0]} (audit labels in "
-                f"{run.config.labels.path if run.config.labels else 'labels'} known before {run.config.period.from_:%Y-%m-%d}, "
-                "of creatives submitted before it)"
-            ) from None
+            before = f"{run.config.period.from_:%Y-%m-%d}"
+            why = f"it learns from audit labels known before {before}, of creatives submitted before {before}"
+            key = f"models.{plan.name}.calibration, policy {policy}"
+            raise DataError(f"{key}: {error.faults[0]} ({why})") from None
     return maps
 
 

@@ -202,8 +202,30 @@ def _summary(names: Sequence[str], policies: Sequence[str], segments: Sequence[t
         "naive": [],
         "swap": None,
         "scores": [_scores(f"{model}.{policy}", policy) for model in ("v1", "v2") for policy in policies],
+        "reliability": [_reliability(f"{model}.{policy}", policy) for model in ("v1", "v2") for policy in policies],
+        "calibration": {
+            f"v1.{policy}": {
+                "method": "platt",
+                "parameters": [1.2, -0.3],
+                "labels": 412,
+                "without_score": 0,
+                "fingerprint": "0f" * 16,
+            }
+            for policy in policies
+        },
+        "near_copies": {},
         "formulas": dict(FORMULAS),
     }
+
+
+def _reliability(column: str, policy: str) -> Row:
+    score = [round(0.05 + 0.1 * i, 3) for i in range(10)]
+    share = [round(0.8 * x, 4) for x in score]
+    low, high = ([round(x * f, 4) for x in share] for f in (0.8, 1.2))
+    errors = {"error": 0.1, "error_if_calibrated": 0.01, "debiased": 0.11}
+    return {"column": column, "policy": policy, "labels": 1890} | errors | {
+        "score": score, "share": share, "low": low, "high": high
+    }  # fmt: skip
 
 
 def _scores(column: str, policy: str) -> Row:

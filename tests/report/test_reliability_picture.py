@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engine.report.reliability import Curve, draw_reliability
+from engine.report.page import Curve
+from engine.report.reliability import draw_reliability
 
 RAW = Curve("v1.scam", (0.1, 0.5, 0.9), (0.02, 0.2, 0.7), (0.01, 0.15, 0.6), (0.04, 0.26, 0.79))
 MAPPED = Curve("v1.scam, calibrated", (0.03, 0.21, 0.68), RAW.share, RAW.low, RAW.high)

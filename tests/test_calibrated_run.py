@@ -1,0 +1,108 @@
+"""A run whose strategies read scores through a map that was fitted on labels known before the period."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from lake import config_tree
+
+from engine.config.loading import check_config
+from engine.errors import DataError, UsageError
+from engine.estimate.calibration import CalibrationMap
+from engine.pipeline import Finished, run
+from engine.progress import Progress
+from engine.read.identity import content_id
+
+
+def execute(tree: dict[str, Any]) -> Finished:
+    return run(check_config(tree, "test"), Progress())
+
+
+@pytest.fixture
+def tree(lake, tiny_models, tmp_path) -> dict[str, Any]:
+    tree = config_tree(lake, tmp_path / "runs", tiny_models, execute={"workers": 1})
+    tree["period"] = {"from": "2026-01-12", "until": "2026-01-25"}
+    tree["models"]["v2"]["calibration"] = {"method": "platt"}
+    return tree
+
+
+def map_of(finished: Finished) -> CalibrationMap:
+    return CalibrationMap.from_plain(finished.scored.calibration["v2.scam"])
+
+
+def test_strategies_read_the_mapped_score_and_the_store_keeps_the_models_own(tree, lake):
+    finished = execute(tree)
+    plain = execute(
+        tree | {"run": "plain", "models": {k: v | {"calibration": None} for k, v in tree["models"].items()}}
+    )
+    raw, own = (pq.read_table(f.directory / "scores" / "v2.parquet") for f in (finished, plain))
+    calibrated = dict(zip(raw["content_id"].to_pylist(), map_of(finished).apply(raw["scam"].to_numpy()), strict=True))
+    uncalibrated = dict(zip(raw["content_id"].to_pylist(), raw["scam"].to_pylist(), strict=True))
+    assert set(own["content_id"].to_pylist()) < set(uncalibrated), "contents that only calibrate are scored as well"
+    assert plain.scored.scored_now == {"v1": 0, "v2": 0}, "a map changes no score of the store"
+    kept = pa.concat_tables(pq.read_table(p) for p in sorted((finished.directory / "cells").glob("kept-*.parquet")))
+    lake_rows = pq.read_table(lake / "creatives", columns=["creative_id", "title", "body"]).to_pylist()
+    contents = {
+        row["creative_id"]: content_id([None if x is None else x.encode() for x in (row["title"], row["body"])])
+        for row in lake_rows
+    }
+    for row in kept.to_pylist():
+        content = contents[row["creative_id"]]
+        assert row["v2.scam"] == pytest.approx(calibrated[content], abs=1e-7)
+        assert row["uncalibrated v2.scam"] == pytest.approx(uncalibrated[content], abs=1e-7)
+    assert "uncalibrated v1.scam" not in kept.column_names
+
+
+def test_the_map_learns_from_audit_labels_known_before_the_period_alone(tree, lake, tmp_path):
+    before = map_of(execute(tree))
+    labels = pq.read_table(lake / "labels.parquet")
+    creatives = pq.read_table(lake / "creatives", columns=["creative_id", "submitted_at"])
+    when = dict(zip(creatives["creative_id"].to_pylist(), creatives["submitted_at"].to_pylist(), strict=True))
+    start = check_config(tree, "test").period.from_
+    early = np.array([when[i] < start for i in labels["creative_id"].to_pylist()])
+    audit = np.array(labels["source"].to_pylist()) == "audit"
+    concluded = labels["label"].is_valid().to_numpy()
+    assert before.labels == int((early & audit & concluded).sum())
+    late = [
+        start if e and i % 2 else k for i, (e, k) in enumerate(zip(early, labels["known_at"].to_pylist(), strict=True))
+    ]
+    at = labels.column_names.index("known_at")
+    moved = labels.set_column(at, labels.schema.field("known_at"), pa.array(late, labels.schema.field("known_at").type))
+    pq.write_table(moved, tmp_path / "labels.parquet")
+    after = map_of(execute(tree | {"run": "late", "labels": {"path": str(tmp_path / "labels.parquet")}}))
+    assert after.labels < before.labels
+    assert after.fingerprint() != before.fingerprint()
+
+
+def test_a_run_again_finds_the_same_map_and_the_report_names_it(tree):
+    first, again = execute(tree), execute(tree)
+    assert again.scored.calibration == first.scored.calibration
+    summary = json.loads((again.directory / "summary.json").read_text())
+    facts = summary["calibration"]["v2.scam"]
+    assert (facts["method"], facts["fingerprint"]) == ("platt", map_of(again).fingerprint())
+    columns = [row["column"] for row in summary["reliability"]]
+    assert columns == ["v1.scam", "v2.scam", "uncalibrated v2.scam"]
+    page = (again.directory / "report.md").read_text()
+    assert facts["fingerprint"] in page
+
+
+def test_too_few_labels_before_the_period_stop_the_run(tree):
+    tree["period"]["from"] = "2026-01-02"
+    with pytest.raises(DataError, match=r"models.v2.calibration.*known before 2026-01-02"):
+        execute(tree)
+
+
+def test_a_map_that_would_turn_scores_round_stops_the_run(tree):
+    tree["models"]["v1"]["calibration"] = {"method": "platt"}
+    with pytest.raises(DataError, match="does not rise"):
+        execute(tree)
+
+
+def test_calibration_without_labels_is_refused(tree):
+    with pytest.raises(UsageError, match=r"models.v2.calibration: needs `labels`"):
+        check_config(tree | {"labels": None, "audits": None}, "test")
