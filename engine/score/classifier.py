@@ -78,8 +78,8 @@ def _load_processor(folder: ModelFolder) -> Any:
         raise DataError(f"{folder.path}: the preprocessor cannot be loaded: {first_line(error)}") from error
     if getattr(processor, "backend", None) != "pil":
         raise DataError(
-            f"{folder.path}: {type(processor).__name__} has no Pillow backend, it needs torchvision, which the "
-            "engine does not use; save the model with a preprocessor that has one, such as ViTImageProcessor"
+            f"{folder.path}: {type(processor).__name__} has no Pillow backend; torchvision and others are not "
+            "used; save the model with a preprocessor that has one, such as ViTImageProcessor"
         )
     return processor
 

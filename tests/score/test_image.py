@@ -186,9 +186,14 @@ def test_an_unknown_preprocessor_is_refused(broken: Path, rewrite: Rewrite) -> N
     assert "the preprocessor cannot be loaded" in load_refusal(broken)
 
 
-def test_a_preprocessor_that_gives_no_pixel_values_is_refused(broken: Path, rewrite: Rewrite) -> None:
-    rewrite(broken / PREPROCESSOR, size={"longest": 1})
-    assert "preprocessor" in load_refusal(broken)
+def test_a_preprocessor_that_cannot_make_pixels_is_refused(broken: Path, rewrite: Rewrite) -> None:
+    rewrite(broken / PREPROCESSOR, image_mean=[0.5, 0.5])
+    assert "the preprocessor gives no pixel_values" in load_refusal(broken)
+
+
+def test_a_preprocessor_that_gives_patches_instead_of_pictures_is_refused(broken: Path, rewrite: Rewrite) -> None:
+    rewrite(broken / PREPROCESSOR, image_processor_type="Siglip2ImageProcessor")
+    assert "pictures of several shapes" in load_refusal(broken)
 
 
 @pytest.mark.parametrize("setting", [{"do_resize": False}, {"size": {"shortest_edge": 32}}])
