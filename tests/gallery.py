@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 LABELS = {0: "COMPLIANT", 1: "SCAM", 2: "ADULT"}
 IMAGE_OUTPUTS = {"adult": "ADULT", "scam": "SCAM"}
@@ -73,6 +74,12 @@ def save_convnext(folder: Path) -> Path:
     ConvNextForImageClassification(config).save_pretrained(folder)
     ConvNextImageProcessorPil(size={"shortest_edge": 32}).save_pretrained(folder)
     return folder
+
+
+def change(folder: Path, **tensors: np.ndarray | None) -> None:
+    """Replace tensors of a saved model; None removes one."""
+    changed = load_file(folder / "model.safetensors") | tensors
+    save_file({name: t for name, t in changed.items() if t is not None}, folder / "model.safetensors")
 
 
 def _labels() -> dict[str, Any]:

@@ -207,6 +207,12 @@ def test_frames_beyond_the_pixels_of_an_animation_are_not_read() -> None:
     assert colours(animate(COLOURS), most=2, limits=limits) == [rgb("red"), rgb("black")]
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_no_more_frames_are_looked_at_than_the_rule_allows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.score.pictures._MOST_FRAMES", 4)
+    assert colours(animate(COLOURS, kind), most=10) == [rgb(name) for name in COLOURS[:4]]
+
+
 def test_what_a_camera_adds_to_a_jpeg_is_no_frame() -> None:
     pictures = [noise(32, 24, seed) for seed in range(3)]
     data = encode(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
