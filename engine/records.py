@@ -84,12 +84,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a model reads: one tuple of text fields per content, in config order; a field may be None."""
+    """What models read, one tuple per content each; where both are given they are of one length.
+
+    fields : text fields in config order; a field may be None. Empty where no model reads texts.
+    images : encoded picture files, such as the frames of a carousel; one may be None. Empty where none is read.
+    """
 
     fields: tuple[tuple[str | None, ...], ...]
+    images: tuple[tuple[bytes | None, ...], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.fields)
+        return len(self.fields) or len(self.images)
 
 
 NOT_ASKED = -1.0  # stands where a score was not computed because no decision depends on it; below every score

@@ -13,8 +13,11 @@ from engine.score.weights import WEIGHTS
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"
 _PICKLES = {".bin", ".ckpt", ".h5", ".joblib", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"}
-_ARCHITECTURE = "ForSequenceClassification"
+_TEXTS = "ForSequenceClassification"
+_IMAGES = ("ForImageClassification", "ForImageClassificationWithTeacher")
 
 
 def unsafe_files(folder: Path) -> Iterator[str]:
@@ -29,22 +32,27 @@ def unsafe_files(folder: Path) -> Iterator[str]:
         yield f"{folder}: adapter_config.json makes it an adapter of another model; save the merged model"
 
 
-def unsafe_settings(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Iterator[str]:
-    """Yield settings that would bring in code or weights from elsewhere."""
-    for name, values in ((CONFIG, config), (TOKENIZER_CONFIG, settings)):
-        if "auto_map" in values:
+def unsafe_settings(folder: Path, settings: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield settings that would bring in code or weights from elsewhere. settings : JSON files by name."""
+    for name, values in settings.items():
+        nested = (value for value in values.values() if isinstance(value, dict))
+        if any("auto_map" in each for each in (values, *nested)):
             yield f"{folder}: {name} has auto_map, which asks for its own code; use a model that needs none"
     for key in ("quantization_config", "transformers_weights"):
-        if config.get(key) is not None:
+        if settings[CONFIG].get(key) is not None:
             yield f"{folder}: {CONFIG} has {key}; save the plain weights as {WEIGHTS}"
 
 
+def reads_images(config: Mapping[str, Any]) -> bool:
+    """Say whether the architecture is one of images; what is neither of images nor of texts is a fault below."""
+    return _named(config).endswith(_IMAGES)
+
+
 def wrong_architecture(folder: Path, config: dict[str, Any]) -> Iterator[str]:
-    """Yield why the model gives no scores of texts."""
-    named = config.get("architectures")
-    known = isinstance(named, list) and len(named) == 1 and str(named[0]).endswith(_ARCHITECTURE)
-    if not known:
-        yield f"{folder}: {CONFIG} has architectures {json.dumps(named)}; use one model …{_ARCHITECTURE}"
+    """Yield why the model gives no scores of texts or images."""
+    if not _named(config).endswith((_TEXTS, *_IMAGES)):
+        named = json.dumps(config.get("architectures"))
+        yield f"{folder}: {CONFIG} has architectures {named}; use one model …{_TEXTS} or …{_IMAGES[0]}"
     if config.get("problem_type") == "regression":
         yield f"{folder}: {CONFIG} has problem_type regression: outputs outside [0, 1]; use a classifier"
 
@@ -70,3 +78,9 @@ def wrong_sizes(
         )
     if wanted is not None and positions is not None and wanted > positions:
         yield f"{folder}: max_length {wanted} is above the {positions} positions of the model; lower it"
+
+
+def _named(config: Mapping[str, Any]) -> str:
+    """Return the one architecture that config.json names, empty where it names none or several."""
+    named = config.get("architectures")
+    return str(named[0]) if isinstance(named, list) and len(named) == 1 else ""

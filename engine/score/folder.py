@@ -1,5 +1,8 @@
 """A model folder before anything loads it: what it holds, what of it is refused, and its fingerprint.
 
+A folder is of texts (…ForSequenceClassification, with a tokenizer) or of images (…ForImageClassification, with a
+preprocessor): `kind` says which, and no other place asks for the architecture.
+
 Reads JSON and safetensors headers only: neither torch nor transformers is imported, nothing in it runs.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +19,21 @@ from blake3 import blake3
 from engine.errors import DataError
 from engine.score.faults import (
     CONFIG,
+    PREPROCESSOR,
+    PROCESSOR,
     TOKENIZER,
     TOKENIZER_CONFIG,
+    reads_images,
     unsafe_files,
     unsafe_settings,
     wrong_architecture,
     wrong_outputs,
     wrong_sizes,
 )
+from engine.score.frames import FrameRule
 from engine.score.kernel import KERNEL_VERSION
+from engine.score.lengths import read_lengths, read_vocabulary, whole_number
+from engine.score.pictures import DECODE_VERSION, PictureLimits
 from engine.score.weights import WEIGHTS, has_head, read_shapes, weight_files
 
 _TOKENIZER_FILES = (
@@ -33,27 +42,29 @@ _TOKENIZER_FILES = (
     *("special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt"),
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
 )
-_POSITIONS = ("max_position_embeddings", "n_positions")
-# Position 0 of a text is padding_idx + 1 in these, so their tables hold that many positions more than tokens.
-_OFFSET_POSITIONS = {"camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "xlm-roberta"}
-_NO_LIMIT = 1_000_000  # transformers writes 1e30 where a tokenizer knows no limit
-_DEFAULT_LENGTH = 512  # tokens, where neither tokenizer nor model sets a limit
+_IMAGE_FILES = (PREPROCESSOR, PROCESSOR)
+# Part of every image fingerprint. Raise it with any change in image.py or classifier.py that may change a bit of
+# some score; what decodes a picture has DECODE_VERSION.
+IMAGE_VERSION = 1
 
 Activation = Literal["softmax", "sigmoid"]
+Kind = Literal["text", "image"]
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What the config, the tokenizer and the weights of a folder say; every check of this file has passed.
+    """What the files of a folder say; every check of this file has passed.
 
+    kind : what it reads.
     labels : the model's own names, in output order. outputs : (policy, position in labels), in config order.
     activation : sigmoid where each label is judged apart (multi-label, or a single one), else softmax.
-    vocabulary : token ids in tokenizer.json; load compares it with the embedding once more.
-    max_length : tokens, special ones included; longer texts are cut.
+    vocabulary : token ids in tokenizer.json; load compares it with the embedding once more. Images: 0.
+    max_length : tokens, special ones included; longer texts are cut. Images: 0.
     files : (name, blake3 hex) of everything that decides a score; tokenizer_files : what decides tokens.
     """
 
     path: Path
+    kind: Kind
     architecture: str
     labels: tuple[str, ...]
     outputs: tuple[tuple[str, int], ...]
@@ -87,44 +98,60 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
     if not path.is_dir():
         raise DataError(f"{path}: no such model folder; name a folder with {CONFIG} and {WEIGHTS}")
     config = _read_json(path, CONFIG)
-    tokenizer = _read_json(path, TOKENIZER)
-    settings = _read_json(path, TOKENIZER_CONFIG) if (path / TOKENIZER_CONFIG).is_file() else {}
     labels = _labels(path, config)
-    vocabulary, embedding = _vocabulary(path, tokenizer), _whole_number(config, "vocab_size")
-    limits = _length_limits(config, settings)
+    images = reads_images(config)
+    facts, more = _inspect_images(path, max_length) if images else _inspect_texts(path, config, max_length)
     faults = [
         *unsafe_files(path),
-        *unsafe_settings(path, config, settings),
+        *unsafe_settings(path, {CONFIG: config, **facts.settings}),
         *wrong_architecture(path, config),
         *wrong_outputs(path, outputs, labels),
-        *wrong_sizes(path, vocabulary, embedding, max_length, limits.positions),
+        *more,
     ]
     if faults:
         raise DataError(*faults)
     weights = _trained_weights(path, len(labels))
-    present = [path / name for name in (CONFIG, *_TOKENIZER_FILES) if (path / name).is_file()]
     return ModelFolder(
         path=path,
+        kind=facts.kind,
         architecture=str(config["architectures"][0]),
         labels=labels,
         outputs=tuple((policy, labels.index(label)) for policy, label in outputs.items()),
         activation=_activation(config, labels),
-        vocabulary=vocabulary,
-        max_length=max_length or limits.default,
-        files=tuple((file.name, _hash_file(file)) for file in (*present, *weights)),
+        vocabulary=facts.vocabulary,
+        max_length=facts.max_length,
+        files=tuple((file.name, _hash_file(file)) for file in (path / CONFIG, *facts.files, *weights)),
     )
 
 
 def fingerprint(
     folder: ModelFolder, *, fields: int, separator: str, dtype: str = "float32", backend: str = "transformers"
 ) -> str:
-    """Return the identity of a model's scores as hex: equal fingerprints mean equal scores of equal contents.
+    """Return the identity of a text model's scores as hex: equal fingerprints mean equal scores of equal contents.
 
     fields : number of text fields that `separator` joins. Path, device and threads are not part of it.
     """
+    if folder.kind != "text":
+        raise ValueError(f"{folder.path} reads images: ask for its image_fingerprint")
     made_of = [folder.files, folder.outputs, folder.activation, folder.max_length]
     settings = [fields, separator, dtype, backend, KERNEL_VERSION]
     return blake3(json.dumps([made_of, settings]).encode()).hexdigest()
+
+
+def image_fingerprint(
+    folder: ModelFolder,
+    *,
+    limits: PictureLimits,
+    frames: FrameRule,
+    dtype: str = "float32",
+    backend: str = "transformers",
+) -> str:
+    """Return the identity of an image model's scores as hex, as `fingerprint` does for texts."""
+    if folder.kind != "image":
+        raise ValueError(f"{folder.path} reads texts: ask for its fingerprint")
+    made_of = [folder.files, folder.outputs, folder.activation]
+    settings = [asdict(limits), asdict(frames), dtype, backend, DECODE_VERSION, IMAGE_VERSION]
+    return blake3(json.dumps(["image", made_of, settings]).encode()).hexdigest()
 
 
 def refuse_changed(folder: ModelFolder) -> None:
@@ -141,16 +168,44 @@ def refuse_changed(folder: ModelFolder) -> None:
 
 
 @dataclass(frozen=True)
-class _Limits:
-    """Tokens: what the model has positions for (None: no limit), and the length where the user gives none."""
+class _Facts:
+    """What only one kind of folder has. settings : JSON files by name; files : those that decide a score."""
 
-    positions: int | None
-    default: int
+    kind: Kind
+    settings: Mapping[str, dict[str, Any]]
+    files: tuple[Path, ...]
+    vocabulary: int = 0
+    max_length: int = 0
+
+
+def _inspect_texts(path: Path, config: dict[str, Any], max_length: int | None) -> tuple[_Facts, list[str]]:
+    tokenizer = _read_json(path, TOKENIZER)
+    settings = _read_json(path, TOKENIZER_CONFIG) if (path / TOKENIZER_CONFIG).is_file() else {}
+    vocabulary, embedding = read_vocabulary(path, tokenizer), whole_number(config, "vocab_size")
+    lengths = read_lengths(config, settings)
+    faults = list(wrong_sizes(path, vocabulary, embedding, max_length, lengths.positions))
+    files = _present(path, _TOKENIZER_FILES)
+    return _Facts("text", {TOKENIZER_CONFIG: settings}, files, vocabulary, max_length or lengths.default), faults
+
+
+def _inspect_images(path: Path, max_length: int | None) -> tuple[_Facts, list[str]]:
+    """processor_config.json, where there is one, may hold a preprocessor that goes before preprocessor_config.json."""
+    settings = {PREPROCESSOR: _read_json(path, PREPROCESSOR)}
+    if (path / PROCESSOR).is_file():
+        settings[PROCESSOR] = _read_json(path, PROCESSOR)
+    faults = [f"{path}: max_length {max_length} is for texts, the model reads images; remove it"] if max_length else []
+    return _Facts("image", settings, _present(path, _IMAGE_FILES)), faults
+
+
+def _present(path: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(path / name for name in names if (path / name).is_file())
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     if not (folder / name).is_file():
-        raise DataError(f"{folder}: {name} is missing; save model and tokenizer with save_pretrained()")
+        raise DataError(
+            f"{folder}: {name} is missing; save model and tokenizer, or preprocessor, with save_pretrained()"
+        )
     try:
         value = json.loads((folder / name).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -174,7 +229,7 @@ def _labels(folder: Path, config: dict[str, Any]) -> tuple[str, ...]:
     """Return the labels by position; transformers leaves out id2label where it is LABEL_0, LABEL_1."""
     named = config.get("id2label")
     if not isinstance(named, dict) or not named:
-        return tuple(f"LABEL_{i}" for i in range(_whole_number(config, "num_labels") or 2))
+        return tuple(f"LABEL_{i}" for i in range(whole_number(config, "num_labels") or 2))
     by_position = {int(key): str(label) for key, label in named.items() if str(key).isdecimal()}
     if sorted(by_position) != list(range(len(named))):
         raise DataError(f"{folder}: {CONFIG} has id2label with keys {', '.join(named)}; number them from 0")
@@ -185,33 +240,6 @@ def _activation(config: dict[str, Any], labels: tuple[str, ...]) -> Activation:
     """Choose as the text-classification pipeline of transformers does."""
     apart = config.get("problem_type") == "multi_label_classification" or len(labels) == 1
     return "sigmoid" if apart else "softmax"
-
-
-def _vocabulary(folder: Path, tokenizer: dict[str, Any]) -> int:
-    """Return the highest token id of a tokenizer.json plus 1."""
-    try:
-        vocab = tokenizer["model"]["vocab"]
-        # Unigram writes a list of (token, log probability), the others a map from token to id.
-        ids = vocab.values() if isinstance(vocab, dict) else range(len(vocab))
-        added = [token["id"] for token in tokenizer.get("added_tokens") or []]
-        return int(max([-1, *ids, *added])) + 1
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder}: {TOKENIZER} has no vocabulary; save the tokenizer again") from error
-
-
-def _length_limits(config: dict[str, Any], settings: dict[str, Any]) -> _Limits:
-    positions = next((n for key in _POSITIONS if (n := _whole_number(config, key))), None)
-    if positions and config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= _whole_number(config, "pad_token_id") + 1
-    given = settings.get("model_max_length")
-    limit = int(given) if isinstance(given, int | float) and 0 < given < _NO_LIMIT else None
-    return _Limits(positions, min((n for n in (positions, limit) if n), default=_DEFAULT_LENGTH))
-
-
-def _whole_number(config: dict[str, Any], key: str) -> int:
-    """Return a whole number of the config, 0 where it has none."""
-    value = config.get(key)
-    return value if isinstance(value, int) else 0
 
 
 def _hash_file(file: Path) -> str:

@@ -23,7 +23,8 @@ class Scorer(Protocol):
 
         Returns
         -------
-        score_UP : float32, shape (U, P), in [0, 1], or NaN where the model itself gave NaN.
+        score_UP : float32, shape (U, P), in [0, 1], or NaN where the model itself gave NaN or nothing of a content
+            could be read.
             A row depends on its content, the model and the settings, never on the other contents.
         """
         ...
@@ -44,7 +45,7 @@ class KeywordScorer:
 
     def score(self, contents: Contents) -> F32:
         texts = ["\n".join(field or "" for field in fields).casefold() for fields in contents.fields]
-        score_UP = np.zeros((len(texts), len(self._words)), np.float32)
+        score_UP = np.zeros((len(contents), len(self._words)), np.float32)
         for p, words in enumerate(self._words.values()):
             for u, text in enumerate(texts):
                 score_UP[u, p] = sum(word in text for word in words) / max(len(words), 1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import nn
 
-
+_AUTO = {"text": "AutoModelForSequenceClassification", "image": "AutoModelForImageClassification"}
 _MISFITS = {
     "missing_keys": "the weights lack",
     "mismatched_keys": "the weights have another shape than config.json says for",
@@ -43,9 +43,9 @@ def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
         ids than embedding rows; a tokenizer that cannot be used.
     """
     refuse_changed(folder)
-    _be_quiet()
+    be_quiet()
     tokenizer = _load_tokenizer(folder)
-    model = _load_model(folder, device)
+    model = load_model(folder, device)
     rows = model.get_input_embeddings().num_embeddings
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
@@ -66,7 +66,13 @@ def load_transformer(folder: ModelFolder, device: Device) -> Transformer:
     )
 
 
-def _load_model(folder: ModelFolder, device: Device) -> Any:
+def load_model(folder: ModelFolder, device: Device) -> Any:
+    """Load the classifier alone, whole and in inference mode.
+
+    Raises
+    ------
+    DataError : transformers lacks the architecture or cannot build it; weights that do not fit it.
+    """
     import torch
     import transformers
 
@@ -75,18 +81,18 @@ def _load_model(folder: ModelFolder, device: Device) -> Any:
         version = transformers.__version__
         raise DataError(f"{folder.path}: transformers {version} has no {folder.architecture}; update it")
     try:
-        model, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
+        model, loading = getattr(transformers, _AUTO[folder.kind]).from_pretrained(
             folder.path,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
             dtype=getattr(torch, device.dtype),
-            attn_implementation="sdpa" if kind._supports_sdpa else "eager",
+            attn_implementation="sdpa" if getattr(kind, "_supports_sdpa", False) else "eager",
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are named; _refuse_partial refuses them
         )
     except Exception as error:  # configs, architectures and safetensors each raise kinds of their own
-        raise DataError(f"{folder.path}: the model cannot be loaded: {_first_line(error)}") from error
+        raise DataError(f"{folder.path}: the model cannot be loaded: {first_line(error)}") from error
     if type(model).__name__ != folder.architecture:
         raise DataError(
             f"{folder.path}: config.json has architecture {folder.architecture} but the model_type of "
@@ -98,7 +104,7 @@ def _load_model(folder: ModelFolder, device: Device) -> Any:
 
 def _refuse_partial(folder: ModelFolder, loading: dict[str, Any]) -> None:
     """Refuse weights that do not fit: what is missing would be random, what is left over unused."""
-    faults = [f"{folder.path}: transformers reports {_first_line(text)}" for text in loading["error_msgs"]]
+    faults = [f"{folder.path}: transformers reports {first_line(text)}" for text in loading["error_msgs"]]
     for key, meaning in _MISFITS.items():
         names = sorted(str(name[0] if isinstance(name, tuple) else name) for name in loading[key])
         if names:
@@ -114,7 +120,7 @@ def _load_tokenizer(folder: ModelFolder) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # tokenizers raises plain Exceptions
-        raise DataError(f"{folder.path}: the tokenizer cannot be loaded: {_first_line(error)}") from error
+        raise DataError(f"{folder.path}: the tokenizer cannot be loaded: {first_line(error)}") from error
     if not tokenizer.is_fast:
         raise DataError(f"{folder.path}: {type(tokenizer).__name__} is not fast; save a tokenizer.json")
     special = tokenizer.num_special_tokens_to_add()
@@ -143,7 +149,7 @@ def _cutting(tokenizer: Any, folder: ModelFolder) -> Tokenizer:
     return core
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """Silence what transformers and tokenizers print while loading: this file checks what they would say."""
     from transformers.utils import logging
 
@@ -152,5 +158,6 @@ def _be_quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def _first_line(error: object) -> str:
+def first_line(error: object) -> str:
+    """Return what an exception says first, or its name where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -16,7 +16,8 @@ from engine.errors import DataError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _LARGEST_HEADER = 100_000_000  # bytes; the limit that the format itself sets
-_HEAD = re.compile(r"(^|\.)(classifier|score|classification_head|logits_proj|out_proj)(\.\w+)*\.weight$")
+_HEADS = "classifier|cls_classifier|score|classification_head|logits_proj|out_proj|head|fc"
+_HEAD = re.compile(rf"(^|\.)({_HEADS})(\.\w+)*\.weight$")
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

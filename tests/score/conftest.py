@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gallery import save_convnext, save_resnet, save_vit
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # two threads on a busy machine would spin
@@ -113,3 +114,17 @@ def _threads_are_restored() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of three tiny image models; do not change them."""
+    root = tmp_path_factory.mktemp("pictured")
+    saved = {"vit": save_vit, "resnet": save_resnet, "convnext": save_convnext}
+    return {name: save(root / name) for name, save in saved.items()}
+
+
+@pytest.fixture
+def broken_vit(folders: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the tiny ViT to break."""
+    return Path(shutil.copytree(folders["vit"], tmp_path / "broken"))

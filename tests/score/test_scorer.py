@@ -26,3 +26,7 @@ def test_no_contents_give_no_scores() -> None:
 
 def test_a_policy_without_words_scores_zero() -> None:
     assert KeywordScorer({"scam": ()}).score(Contents((("free",),))).tolist() == [[0]]
+
+
+def test_contents_of_images_alone_hold_no_words() -> None:
+    assert KeywordScorer({"scam": ("free",)}).score(Contents((), ((b"free",), ()))).tolist() == [[0], [0]]
