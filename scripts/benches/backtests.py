@@ -39,7 +39,7 @@ class StageShares:
 
 
 @dataclass(frozen=True)
-class Sequence3:
+class ThreeRuns:
     """The same data twice, then 1 % more of it under another run name."""
 
     distinct: int
@@ -85,7 +85,7 @@ class Backtests:
             found[share] = self._run(lake, f"duplicates-{share:g}", "whole", "local", len(creatives))
         return found
 
-    def sequence(self, rows: int) -> Sequence3:
+    def sequence(self, rows: int) -> ThreeRuns:
         """Score a lake, score it again, and score it grown by 1 % under another name; all runs share one store."""
         more = max(1, round(_GROWTH * rows))
         texts = self._texts(rows + more, _SEED)
@@ -93,7 +93,7 @@ class Backtests:
         runs = [self._run(lake, "sequence", "first", "local", rows) for _ in range(2)]
         grown = self._lake("grown", [texts[:rows], texts[rows:]])
         runs.append(self._run(grown, "sequence", "grown", "local", rows))
-        return Sequence3(rows + more, (runs[0].scored_now, runs[1].scored_now, runs[2].scored_now))
+        return ThreeRuns(rows + more, (runs[0].scored_now, runs[1].scored_now, runs[2].scored_now))
 
     def _texts(self, count: int, seed: int) -> list[str]:
         return list(made_up_texts("", self._tokenizer, self._like.length_U, count, seed).texts)
@@ -105,7 +105,7 @@ class Backtests:
         return run_stage(stage_config(self._model, lake, self._folder / store / "runs", run, where, rows))
 
 
-def stage_lines(shares: StageShares, duplicates: dict[float, StageRun], sequence: Sequence3) -> list[str]:
+def stage_lines(shares: StageShares, duplicates: dict[float, StageRun], sequence: ThreeRuns) -> list[str]:
     """Return the lines that a person reads."""
     per_shard = statistics.median(s for bare in shares.bare for s in bare)
     lines = [
@@ -136,7 +136,7 @@ def stage_lines(shares: StageShares, duplicates: dict[float, StageRun], sequence
     return lines
 
 
-def stage_raw(shares: StageShares, duplicates: dict[float, StageRun], sequence: Sequence3) -> dict[str, Any]:
+def stage_raw(shares: StageShares, duplicates: dict[float, StageRun], sequence: ThreeRuns) -> dict[str, Any]:
     """Return every figure of the whole runs."""
     return {
         "shares": {

@@ -23,6 +23,9 @@ from record import Bar, Bench, at_least, at_most, within
 from texts import BLOCK, Texts, as_texts, made_up_texts, open_tokenizer, read_texts
 from tokenizers import Tokenizer
 
+from engine.errors import MachineError
+from engine.score.device import choose_device
+
 DEMO = Path("data/demo/creatives")
 MODEL = Path("data/demo/models/scam-v2")
 SYNTHETIC, OWN = "synthetic", "creatives"
@@ -42,8 +45,18 @@ class Outcome:
 
 
 def measure(arguments: Sequence[str]) -> Bench:
-    """Run the parts that are asked for and hold them against the bars."""
+    """Run the parts that are asked for and hold them against the bars.
+
+    Raises
+    ------
+    SystemExit : no such device, creatives or columns.
+    """
     options = _options(arguments)
+    try:
+        choose_device(options.device)
+    except MachineError as error:
+        raise SystemExit(str(error)) from None
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else some would tokenize on more threads than they were given
     model = as_model(options.model, options.device, options.threads)
     tokenizer = open_tokenizer(model.folder)
     outcome = Outcome()

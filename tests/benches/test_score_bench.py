@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from arithmetic import Arithmetic, Peak, arithmetic_of
 from graphs import export_graphs
 from lake import WORDS
 from memory import peak_megabytes
-from peers import Model, Variant, as_model, load_eager, padding, plan
+from peers import Model, Variant, as_model, load_eager, open_contestant, padding, plan, why_absent
 from race import NAMES, Race, open_all, run_race, table, worst, worst_share
 from record import at_least
 from rounds import Rounds, fast_ones
@@ -188,6 +189,19 @@ def test_a_run_of_the_stage_reports_what_its_manifest_counts(model: Model, tmp_p
     run = run_stage(stage_config(model, lake, tmp_path / "runs", "r", "local", shard_rows=10))
     assert (run.rows, run.scored_now) == (6, 3)
     assert run.whole > run.seconds > 0
+
+
+def test_a_gpu_that_is_not_there_ends_the_bench_with_the_reason(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        measure(["--device", "cuda"])
+
+
+def test_onnxruntime_sits_out_on_a_gpu_and_says_so(model: Model, tmp_path: Path):
+    on_gpu = replace(model, device="cuda")
+    assert open_contestant("onnxruntime", on_gpu, tmp_path) == []
+    assert "skipped" in why_absent("onnxruntime", on_gpu)
+    assert [why_absent(name, on_gpu) for name in NAMES if name != "onnxruntime"] == ["", "", ""]
 
 
 @pytest.mark.slow
