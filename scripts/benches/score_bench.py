@@ -41,7 +41,6 @@ class Outcome:
     races: dict[str, Race] = field(default_factory=dict)
     bars: dict[str, float] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
-    table: list[str] = field(default_factory=list)
 
 
 def measure(arguments: Sequence[str]) -> Bench:
@@ -67,7 +66,7 @@ def measure(arguments: Sequence[str]) -> Bench:
             _race(outcome, model, inputs, options, Path(folder))
         if options.only != "texts":
             _backtest(outcome, Backtests(model, demo, tokenizer, Path(folder)), options)
-    return Bench("score", _described(options, outcome), outcome.raw, _bars(outcome, model), [*outcome.table, ""])
+    return Bench("score", _described(options, outcome), outcome.raw, _bars(outcome, model), [""])
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -101,13 +100,13 @@ def _race(outcome: Outcome, model: Model, inputs: Sequence[Texts], options: argp
     contestants = open_all(model, folder)
     for texts in inputs:
         tokens = options.tokens or _TOKENS[model.device]
-        count = options.contents or max(6 * BLOCK, round(tokens * len(texts) / texts.tokens))
+        count = options.contents or max(4 * BLOCK, round(tokens * len(texts) / texts.tokens))
         race = run_race(contestants, model, arithmetic, texts, count, options.rounds)
         if texts.name != SYNTHETIC:
             measure_memory(race, model, folder, folder)
         outcome.races[texts.name] = race
         outcome.raw[texts.name] = race.raw()
-        outcome.table += table(race, model)
+        _show(table(race, model))
 
 
 def _backtest(outcome: Outcome, backtests: Backtests, options: argparse.Namespace) -> None:
@@ -116,8 +115,13 @@ def _backtest(outcome: Outcome, backtests: Backtests, options: argparse.Namespac
     duplicates = backtests.duplicates(max(8, rows // 2))
     sequence = backtests.sequence(max(8, rows // 4))
     outcome.bars = {f"stage_share.{where}": shares.share(where) for where in shares.stages} | {"once": sequence.once}
-    outcome.table += stage_lines(shares, duplicates, sequence)
+    _show(stage_lines(shares, duplicates, sequence))
     outcome.raw["stage"] = stage_raw(shares, duplicates, sequence)
+
+
+def _show(lines: Sequence[str]) -> None:
+    """Print at once: the whole bench takes minutes."""
+    print("\n".join(lines), flush=True)
 
 
 def _bars(outcome: Outcome, model: Model) -> list[Bar]:
