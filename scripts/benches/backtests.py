@@ -116,7 +116,8 @@ def stage_lines(shares: StageShares, duplicates: dict[float, StageRun], sequence
     for where, run in shares.stages.items():
         waited = "not recorded" if run.waited is None else f"{run.waited:.2f} s"
         text = (
-            f"{where:<6} stage {run.seconds:.1f} s, bare {shares.bare_beside(where):.1f} s: {shares.share(where):.1%}; "
+            f"{where:<6} stage {run.seconds:.1f} s, bare {shares.bare_beside(where):.1f} s: {shares.share(where):.1%}, "
+            f"{run.seconds - shares.bare_beside(where):.1f} s above it; "
             f"whole run {run.whole:.1f} s; the model waited for input: {waited}"
         )
         if run.connect > 1:
