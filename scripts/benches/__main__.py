@@ -1,4 +1,4 @@
-"""`scripts/bench NAME`: run one bench, print its table, write its JSON."""
+"""`scripts/bench NAME`: run one bench, print its table, write its JSON. `scripts/bench NAME --help`: its options."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from record import Bench
 
-NAMES = ("ci", "coverage")
+NAMES = ("ci", "coverage", "score")
 
 
 def main() -> None:
     """Parse the command line and run one bench."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/bench", add_help=False)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", type=Path, help="where the raw figures go (default: runs/bench-NAME.json)")
     known, rest = parser.parse_known_args()

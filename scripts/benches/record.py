@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "torch", "transformers")
+_PACKAGES = ("numba", "numpy", "onnxruntime", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Bar:
 def at_most(name: str, value: float | None, limit: float, unit: str = "") -> Bar:
     """Return a bar that a value must not exceed."""
     return Bar(name, value, f"<= {limit:g}{unit}", value is not None and value <= limit)
+
+
+def at_least(name: str, value: float | None, limit: float, unit: str = "") -> Bar:
+    """Return a bar that a value must reach."""
+    return Bar(name, value, f">= {limit:g}{unit}", value is not None and value >= limit)
 
 
 def within(name: str, value: float | None, low: float, high: float) -> Bar:
