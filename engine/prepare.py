@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 
-from engine.config.sections import Config
+from engine.config.sections import Config, ModelSection
 from engine.config.strategies import compile_strategies, logged_values
-from engine.errors import BacktestError, UsageError
+from engine.errors import BacktestError, DataError, UsageError
 from engine.expression import Atom
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
@@ -22,7 +22,9 @@ from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
 from engine.records import LOGGED, Decision, EarlierLabels, LabelTable, Reading
-from engine.score.folder import ModelFolder, fingerprint, inspect_folder
+from engine.score.folder import ModelFolder, fingerprint, image_fingerprint, inspect_folder
+from engine.score.frames import FrameRule
+from engine.score.pictures import PictureLimits
 from engine.strategy import StrategyTable, build_table, columns_read
 
 COLUMN_MODEL = "column:"
@@ -113,6 +115,7 @@ def creatives_spec(
         until=_microseconds(config.period.until),
         text_bytes=config.limits.text_characters,
         missing_score_allowed=config.creatives.on_missing_score == "review",
+        bad_image_allowed=config.creatives.on_bad_image == "skip",
         stratum_when=audit.when if audit else (),
         framed=audit.framed if audit else None,
         brought=brought,
@@ -146,8 +149,16 @@ class _Faults:
 
 def _readings(config: Config) -> dict[str, Reading]:
     """Return what each model reads; models that read the same columns share a reading."""
-    distinct = list(dict.fromkeys(config.text_read(name) for name in config.models))
-    return {name: Reading(distinct.index(read := config.text_read(name)), read) for name in config.models}
+    read: dict[str, tuple[tuple[str, ...], Literal["text", "images"]]] = {
+        name: (tuple(model.images), "images") if model.images else (_text_read(config, model), "text")
+        for name, model in config.models.items()
+    }
+    distinct = list(dict.fromkeys(read.values()))
+    return {name: Reading(distinct.index(what), *what) for name, what in read.items()}
+
+
+def _text_read(config: Config, model: ModelSection) -> tuple[str, ...]:
+    return tuple(model.text or config.creatives.columns.text)
 
 
 def _delivered(decision: Decision, share: float) -> float:
@@ -170,12 +181,28 @@ def _score_names(config: Config, name: str) -> list[str]:
 
 def _folder(config: Config, name: str) -> ModelFolder:
     section = config.models[name]
-    return inspect_folder(Path(section.path), section.outputs, section.max_length)
+    folder = inspect_folder(Path(section.path), section.outputs, section.max_length)
+    if (folder.kind == "image") != bool(section.images):
+        what = "pictures: name their columns in `images`" if folder.kind == "image" else "texts, not `images`"
+        raise DataError(f"{folder.path}: models.{name} is a classifier of {what}")
+    return folder
 
 
 def _fingerprint(config: Config, name: str, folder: ModelFolder) -> str:
     section = config.models[name]
-    return fingerprint(folder, fields=len(config.text_read(name)), separator=section.separator)
+    if folder.kind == "image":
+        return image_fingerprint(folder, limits=picture_limits(config), frames=frame_rule(section))
+    return fingerprint(folder, fields=len(_text_read(config, section)), separator=section.separator)
+
+
+def picture_limits(config: Config) -> PictureLimits:
+    """Return what a picture may cost."""
+    return PictureLimits(bytes=config.limits.image_bytes, pixels=config.limits.image_pixels)
+
+
+def frame_rule(section: ModelSection) -> FrameRule:
+    """Return how the pictures of one creative make one score."""
+    return FrameRule(**section.frames.model_dump()) if section.frames else FrameRule()
 
 
 @dataclass(frozen=True)

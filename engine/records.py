@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,7 @@ class Reading:
 
     number: int
     columns: tuple[str, ...]
+    kind: Literal["text", "images"] = "text"
 
     @property
     def id_column(self) -> str:

@@ -53,15 +53,16 @@ def _sources(config: Config) -> Iterator[str]:
     for name in config.models:
         if name in config.scores:
             yield f"scores.{name}: is also a model; give one of them another name"
-    if config.models and not config.creatives.columns.text:
-        yield "creatives.columns.text: is required where models score"
+    if any(not model.images for model in config.models.values()) and not config.creatives.columns.text:
+        yield "creatives.columns.text: is required where models score texts"
     if config.audits and not config.labels:
         yield "labels: is required where audits are given"
     for name, model in config.models.items():
-        for column in model.text or ():
-            if column not in config.creatives.columns.text:
-                hint = did_you_mean(column, config.creatives.columns.text)
-                yield f"models.{name}.text: {column} is not in creatives.columns.text{hint}"
+        for key, known in (("text", config.creatives.columns.text), ("images", config.creatives.columns.images)):
+            for column in getattr(model, key) or ():
+                if column not in known:
+                    hint = did_you_mean(column, known)
+                    yield f"models.{name}.{key}: {column} is not in creatives.columns.{key}{hint}"
     for name, model in config.models.items():
         if model.calibration and not config.labels:
             yield f"models.{name}.calibration: needs `labels`: it learns from those that were known before the period"

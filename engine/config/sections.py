@@ -70,6 +70,7 @@ class CreativeColumns(Section):
     advertiser: str = "advertiser_id"
     submitted_at: str = "submitted_at"
     text: Names = Field(default_factory=list)
+    images: Names = Field(default_factory=list)
     impressions: str | None = None
     spend: str | None = None
     logged_decision: str | None = None
@@ -101,6 +102,8 @@ class CreativesSection(Section):
     decisions: dict[str, str] = Field(default_factory=dict)
     on_duplicate: Literal["stop", "first", "last"] = "stop"
     on_missing_score: Literal["stop", "review"] = "stop"
+    on_bad_image: Literal["quarantine", "skip"] = "quarantine"
+    on_no_image: Literal["missing", "zero"] = "missing"
     sample: SampleSection | None = None
     near_copies: NearCopiesSection | None = None
 
@@ -125,16 +128,37 @@ class CalibrationSection(Section):
     method: Literal["temperature", "platt", "isotonic"]
 
 
+class FramesSection(Section):
+    """How the pictures of one creative make one score. most : frames read of one animated picture."""
+
+    combine: Literal["max", "top_mean"] = "max"
+    top: Annotated[int, Field(ge=1)] = 3
+    most: Annotated[int, Field(ge=1, le=1000)] = 8
+
+
 class ModelSection(Section):
-    """A classifier. `text` names the columns it reads, by default all of creatives.columns.text."""
+    """A classifier of texts, or of pictures where `images` names the columns it reads.
+
+    text : the columns it reads, by default all of creatives.columns.text.
+    """
 
     path: str
     outputs: dict[Word, str] = Field(min_length=1)
     text: Annotated[Names, Field(min_length=1)] | None = None
+    images: Annotated[Names, Field(min_length=1)] | None = None
+    frames: FramesSection | None = None
     max_length: Annotated[int, Field(ge=8)] | None = None
     separator: str = "\n"
     trained: Trained | None = None
     calibration: CalibrationSection | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ModelSection:
+        if self.images and (self.text or self.max_length):
+            raise ValueError("reads pictures: `text` and `max_length` belong to texts")
+        if self.frames and not self.images:
+            raise ValueError("`frames` belongs to a model that reads pictures; name them in `images`")
+        return self
 
 
 class ScoresSection(Section):
@@ -214,6 +238,8 @@ class CompareSection(Section):
 class LimitsSection(Section):
     quarantine_share: Share = 0.001
     text_characters: Annotated[int, Field(ge=1)] = 100_000
+    image_bytes: Annotated[int, Field(ge=1)] = 20_000_000
+    image_pixels: Annotated[int, Field(ge=1, le=178_956_970)] = 50_000_000
     shard_rows: Annotated[int, Field(ge=1)] = 50_000
     cells: Annotated[int, Field(ge=1)] = 10_000
 
@@ -263,10 +289,6 @@ class Config(Section):
     store: StoreSection = StoreSection()
     execute: ExecuteSection = ExecuteSection()
     report: ReportSection = ReportSection()
-
-    def text_read(self, model: str) -> tuple[str, ...]:
-        """Return the text columns that a model reads, in order."""
-        return tuple(self.models[model].text or self.creatives.columns.text)
 
     def score_columns(self) -> dict[str, str]:
         """Return every score column, `v1.scam`, with the policy it scores."""

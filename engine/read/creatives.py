@@ -27,6 +27,7 @@ from engine.read.columns import (
 )
 from engine.read.history import logged_codes
 from engine.read.identity import content_ids
+from engine.read.images import Check, read_pictures
 from engine.read.shards import read_shard_columns
 from engine.read.spec import CreativesSpec
 from engine.read.text import count_text, raw_fields
@@ -52,8 +53,12 @@ class ReadShard:
     counts: dict[str, int]
 
 
-def read_creatives(shard: Shard, spec: CreativesSpec) -> ReadShard:
+def read_creatives(shard: Shard, spec: CreativesSpec, check: Check | None = None, most_bytes: int = 0) -> ReadShard:
     """Read one shard.
+
+    Parameters
+    ----------
+    check : why a file is no usable picture; needed where a reading has pictures. most_bytes : read of one at a path.
 
     Raises
     ------
@@ -62,6 +67,14 @@ def read_creatives(shard: Shard, spec: CreativesSpec) -> ReadShard:
     table = read_shard_columns(shard, spec.lake_columns())
     submitted = time_column(table, spec.columns["submitted_at"], shard.path)
     reason = _reasons(table, spec, submitted)
+    shown = [reading for reading in spec.readings if reading.kind == "images"]
+    pictures = None
+    if shown:
+        assert check is not None
+        pictures = read_pictures(shard, shown, check, most_bytes, skip=spec.bad_image_allowed)
+        reason = np.where(reason == "", pictures.reason_N, reason)
+        for reading in shown:
+            table = table.append_column(reading.id_column, pictures.ids[reading.number])
     bad = reason != ""
     when = pc.fill_null(submitted, 0).cast(pa.int64()).to_numpy()
     kept = ~bad & (when >= spec.since) & (when < spec.until)
@@ -76,7 +89,8 @@ def read_creatives(shard: Shard, spec: CreativesSpec) -> ReadShard:
     before = ~bad & (when < spec.since) & _is_in(table, spec.columns["id"], spec.earlier)
     earlier, _ = _chosen(table, before, spec, shard)
     quarantine = _quarantine(table, spec, shard, reason, bad)
-    return ReadShard(creatives, earlier, quarantine, counts | text_counts)
+    picture_counts = pictures.counts if pictures else {}
+    return ReadShard(creatives, earlier, quarantine, counts | text_counts | picture_counts)
 
 
 def _chosen(table: pa.Table, chosen: Flags, spec: CreativesSpec, shard: Shard) -> tuple[pa.Table, dict[str, int]]:
@@ -104,7 +118,11 @@ def _columns(
     fields = dict(zip(spec.text, raw_fields(table, spec.text), strict=True))
     counts = asdict(count_text(list(fields.values()), spec.text_bytes)) if spec.text else {}
     for reading in spec.readings:
-        columns[reading.id_column] = content_ids([fields[column] for column in reading.columns])
+        columns[reading.id_column] = (
+            content_ids([fields[column] for column in reading.columns])
+            if reading.kind == "text"
+            else table[reading.id_column].combine_chunks()
+        )
     if spec.sample:
         columns[SAMPLED] = pa.array(spec.sample.drawn(columns["creative_id"], columns["advertiser_id"]))
     for name in spec.attributes:

@@ -88,6 +88,16 @@ def stream_shard_columns(shard: Shard, columns: list[str], rows: int) -> Iterato
             yield _with_hive_keys(pa.Table.from_batches([batch]), shard, columns)
 
 
+def read_bytes(path: str, most: int | None) -> bytes | None:
+    """Read a file, of a longer one `most` bytes and one more; None where it is not there or cannot be read."""
+    try:
+        system, inner = _locate(path)
+        with system.open_input_stream(inner) as stream:
+            return bytes(stream.read(None if most is None else most + 1))
+    except (OSError, pa.ArrowException, DataError):
+        return None
+
+
 @contextmanager
 def _open_shard(shard: Shard) -> Iterator[pq.ParquetFile]:
     system, path = _locate(shard.path)

@@ -47,6 +47,7 @@ class CreativesSpec:
     until: int
     text_bytes: int
     missing_score_allowed: bool
+    bad_image_allowed: bool = False
     stratum_when: tuple[Expression, ...] = ()
     framed: pa.Array | None = None
     brought: tuple[BroughtScores, ...] = ()
@@ -56,10 +57,19 @@ class CreativesSpec:
     @property
     def text(self) -> tuple[str, ...]:
         """Every text column that some model reads, each once."""
-        return tuple(dict.fromkeys(column for reading in self.readings for column in reading.columns))
+        return self._read("text")
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every column of pictures that some model reads, each once."""
+        return self._read("images")
+
+    def _read(self, kind: str) -> tuple[str, ...]:
+        chosen = (reading for reading in self.readings if reading.kind == kind)
+        return tuple(dict.fromkeys(column for reading in chosen for column in reading.columns))
 
     def lake_columns(self) -> list[str]:
-        """Return every column of the lake that is read, each once."""
+        """Return every column of the lake that is read whole, each once; pictures are streamed."""
         extra = [self.refused_column] if self.refused_column else []
         wanted = [*self.columns.values(), *self.text, *self.attributes, *self.scores.values(), *extra]
         return list(dict.fromkeys(wanted))
@@ -93,6 +103,8 @@ def _wanted(spec: CreativesSpec) -> Iterator[tuple[str, str, _Kind]]:
         yield f"creatives.columns.{key}", column, kinds.get(key, _WORD)
     for i, column in enumerate(spec.text):
         yield f"creatives.columns.text.{i}", column, _TEXT
+    for i, column in enumerate(spec.images):
+        yield f"creatives.columns.images.{i}", column, _IMAGES
     for i, column in enumerate(spec.attributes):
         yield f"creatives.attributes.{i}", column, _ATTRIBUTE
     for name, column in spec.scores.items():
@@ -103,6 +115,14 @@ def _wanted(spec: CreativesSpec) -> Iterator[tuple[str, str, _Kind]]:
 
 def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _listed(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+
+
+def _is_picture(kind: pa.DataType) -> bool:
+    return _is_binary(kind) or _is_text(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -123,5 +143,6 @@ _TIME = _Kind(
     "a timestamp with a time zone (a naive one does not say when)", lambda t: pa.types.is_timestamp(t) and bool(t.tz)
 )
 _TEXT = _Kind("text", lambda t: _is_text(t) or _is_binary(t))
+_IMAGES = _Kind("binary, text (paths), or a list of either", lambda t: _is_picture(_listed(t)))
 _FLOAT = _Kind("float32 or float64", lambda t: t in (pa.float32(), pa.float64()))
 _ATTRIBUTE = _Kind("text, boolean or number", lambda t: _is_text(t) or pa.types.is_boolean(t) or _is_number(t))

@@ -9,6 +9,7 @@ import pyarrow as pa
 from engine import store
 from engine.errors import DataError
 from engine.execute import Needs
+from engine.prepare import picture_limits
 from engine.read.creatives import ROW
 from engine.read.duplicates import dropped_rows
 from engine.records import I64
@@ -35,7 +36,7 @@ def read_stage(run: Run) -> Creatives:
     ------
     DataError : more quarantined than limits.quarantine_share, or duplicate ids under on_duplicate: stop.
     """
-    task = ReadTask(run.creatives, run.identity)
+    task = ReadTask(run.creatives, run.identity, picture_limits(run.config))
     run.map("read", task, run.shards, Needs(), run.prepared.spec)
     counts: dict[str, int] = {}
     for table in (read_identified(store.shard_path(run.creatives, s.number), run.identity) for s in run.shards):

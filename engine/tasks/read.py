@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine import store
 from engine.read.creatives import read_creatives
 from engine.read.spec import CreativesSpec
 from engine.records import Receipt, Shard
+from engine.score.pictures import PictureLimits, check_picture
 from engine.tasks.work import Work
 
 
@@ -18,6 +20,7 @@ class ReadTask:
 
     folder: Path
     identity: str
+    limits: PictureLimits
 
     def open(self, shared: CreativesSpec) -> Work:
         """Return the work on one shard."""
@@ -27,7 +30,7 @@ class ReadTask:
         path = store.shard_path(self.folder, shard.number)
         done = store.find_committed(path, self.identity)
         if done is None:
-            read = read_creatives(shard, spec)
+            read = read_creatives(shard, spec, partial(check_picture, limits=self.limits), self.limits.bytes)
             store.commit_table(quarantine_path(self.folder, shard.number), read.quarantine, self.identity)
             store.commit_table(earlier_path(self.folder, shard.number), read.earlier, self.identity)
             done = store.commit_table(path, read.creatives, self.identity, read.counts)
