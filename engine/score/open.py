@@ -18,12 +18,17 @@ def machine_facts(scorer: HuggingFaceText) -> dict[str, object]:
 
 
 def open_scorer(
-    folder: ModelFolder, *, device: Literal["auto", "cpu", "cuda"], threads: int = 1, separator: str = "\n"
+    folder: ModelFolder,
+    *,
+    device: Literal["auto", "cpu", "cuda"],
+    dtype: Literal["auto", "float32"] = "float32",
+    threads: int = 1,
+    separator: str = "\n",
 ) -> HuggingFaceText:
-    """Choose the device and load the model onto it.
+    """Choose the device and the dtype, which the fingerprint must name, and load the model onto it.
 
     Raises
     ------
     DataError : the folder cannot be loaded whole. MachineError : cuda is wanted and absent.
     """
-    return open_text_scorer(folder, device=choose_device(device), threads=threads, separator=separator)
+    return open_text_scorer(folder, device=choose_device(device, dtype), threads=threads, separator=separator)

@@ -43,13 +43,16 @@ class Packed:
         tiles = plan_tiles(tokens.length_U, self._tile)
         for first in range(0, len(tiles), _WAITING):
             some = tiles[first : first + _WAITING]
-            read = list(self._map(lambda tile: self._pass().read(tokens, tile), some))
-            x_SH, context_SH = (np.concatenate(parts) for parts in zip(*read, strict=True))
-            step = full_rows(self._tile)
-            cuts = [slice(row, row + step) for row in range(0, len(x_SH), step)]
-            finished = self._map(lambda cut: self._pass().finish(x_SH[cut], context_SH[cut]), cuts)
-            logit_UK[np.concatenate([tile.index_S for tile in some])] = np.concatenate(list(finished))
+            logit_UK[np.concatenate([tile.index_S for tile in some])] = self._read(tokens, some)
         return logit_UK
+
+    def _read(self, tokens: Tokens, tiles: tuple[Tile, ...]) -> F32:
+        """Return the logits of some tiles: each up to the attention of the last layer, then all first tokens."""
+        parts = list(self._map(lambda tile: self._pass().read(tokens, tile), tiles))
+        x_SH, context_SH = (np.concatenate(part) for part in zip(*parts, strict=True))
+        cuts = range(0, len(x_SH), self._tile)
+        ends = self._map(lambda a: self._pass().finish(x_SH[a : a + self._tile], context_SH[a : a + self._tile]), cuts)
+        return np.concatenate(list(ends))
 
     def computed_tokens(self, tokens: Tokens) -> int:
         """Return the rows of the matrix products over all tokens, zero rows included."""
@@ -73,12 +76,12 @@ class _Pass:
     def __init__(self, encoder: Encoder, rows: int) -> None:
         self._encoder = encoder
         width, inner = encoder.width, encoder.inner_width
-        self._embedded = np.empty(rows * encoder.word_VE.shape[1], np.float32)
-        self._x = np.empty(rows * width, np.float32) if encoder.project else self._embedded
-        self._mixed = np.empty(rows * 3 * width, np.float32)
-        self._context = np.empty(rows * width, np.float32)
-        self._product = np.empty(rows * width, np.float32)
-        self._inner = np.empty(rows * inner, np.float32)
+        self._embedded = _aligned(rows * encoder.word_VE.shape[1])
+        self._x = _aligned(rows * width) if encoder.project else self._embedded
+        self._mixed = _aligned(rows * 3 * width)
+        self._context = _aligned(rows * width)
+        self._product = _aligned(rows * width)
+        self._inner = _aligned(rows * inner)
 
     def read(self, tokens: Tokens, tile: Tile) -> tuple[F32, F32]:
         """Return x and attended values of first tokens, shape (S, H) each, as the end of the last layer needs them."""
@@ -177,6 +180,14 @@ def _attend_first(query_TH: F32, pair_TM: F32, tile: Tile, heads: int) -> F32:
 
 def _normalise(x_TH: F32, plus_TH: F32, layer: Linear, norm: Norm) -> None:
     loops.add_and_normalise(x_TH, plus_TH, layer.bias_O, norm.weight_H, norm.shift_H, norm.epsilon)
+
+
+def _aligned(size: int) -> F32:
+    """Return memory that begins where torch lets it begin, at a cache line: products into numpy's own take longer."""
+    import torch
+
+    array: F32 = torch.empty(size).numpy()
+    return array
 
 
 def _rows(scratch: F32, rows: int, width: int) -> F32:
