@@ -22,7 +22,7 @@ from engine.score.tokens import Tokens
 # Most tokens of a tile, by measurement (README).
 TILE = 512
 # Tiles whose first tokens wait for the end of the last layer: bounds memory.
-_WAITING = 256
+_WAITING = 64
 
 
 class Packed:
