@@ -48,33 +48,34 @@ class Packed:
 
     def _read(self, tokens: Tokens, tiles: tuple[Tile, ...]) -> F32:
         """Return the logits of some tiles: each up to the attention of the last layer, then all first tokens."""
-        parts = list(self._map(lambda tile: self._pass().read(tokens, tile), tiles))
+        rows = full_rows(max(self._tile, tiles[0].rows))  # the first tile holds the longest content
+        parts = list(self._map(lambda tile: self._pass(rows).read(tokens, tile), tiles))
         x_SH, context_SH = (np.concatenate(part) for part in zip(*parts, strict=True))
-        cuts = range(0, len(x_SH), self._tile)
-        ends = self._map(lambda a: self._pass().finish(x_SH[a : a + self._tile], context_SH[a : a + self._tile]), cuts)
+        cuts = [slice(first, first + self._tile) for first in range(0, len(x_SH), self._tile)]
+        ends = self._map(lambda cut: self._pass(rows).finish(x_SH[cut], context_SH[cut]), cuts)
         return np.concatenate(list(ends))
 
     def computed_tokens(self, tokens: Tokens) -> int:
         """Return the rows of the matrix products over all tokens, zero rows included."""
         return sum(tile.rows for tile in plan_tiles(tokens.length_U, self._tile))
 
-    def _pass(self) -> _Pass:
-        """Return the pass of the running thread, with scratch memory of its own."""
+    def _pass(self, rows: int) -> _Pass:
+        """Return the pass of the running thread, with scratch memory of its own for at least so many rows."""
         import torch
 
-        if not hasattr(self._local, "forward"):
-            longest = len(self._encoder.place_PE)
-            self._local.forward = _Pass(self._encoder, full_rows(max(self._tile, longest)))
         torch.set_num_threads(1)  # no product is cut in two: threads take whole tiles
-        forward: _Pass = self._local.forward
+        forward: _Pass | None = getattr(self._local, "forward", None)
+        if forward is None or forward.rows < rows:
+            forward = self._local.forward = _Pass(self._encoder, rows)
         return forward
 
 
 class _Pass:
-    """One thread's forward pass. Its scratch arrays are long enough for `rows` rows of any width they get."""
+    """One thread's forward pass, with scratch memory for `rows` rows."""
 
     def __init__(self, encoder: Encoder, rows: int) -> None:
         self._encoder = encoder
+        self.rows = rows
         width, inner = encoder.width, encoder.inner_width
         self._embedded = _aligned(rows * encoder.word_VE.shape[1])
         self._x = _aligned(rows * width) if encoder.project else self._embedded

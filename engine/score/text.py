@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.records import F32, Contents
 from engine.score.device import Device
 from engine.score.encoder import read_encoder
@@ -100,8 +102,7 @@ class HuggingFaceText:
     def score_tokens(self, tokens: Tokens) -> F32:
         """Return the scores of tokenized contents, in their order; some thousand at a time lose no speed."""
         score_UK = activate(self._path.logits(tokens), self._folder.activation)
-        score_UP: F32 = score_UK[:, self._column_P]
-        return score_UP
+        return np.ascontiguousarray(score_UK[:, self._column_P])
 
     def workload(self, tokens: Tokens) -> Workload:
         """Return what `score_tokens` of the same tokens computes."""
