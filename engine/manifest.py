@@ -59,7 +59,7 @@ def _head(run: Run) -> dict[str, Any]:
         **{name: sections[name] for name in ("run", "execute", "report", "store")},
         "config": run.config.decided(),
         "inputs": dict(run.prepared.inputs),
-        "models": dict(run.prepared.fingerprints),
+        "models": {name: opening.fingerprint() for name, opening in run.prepared.openings.items()},
         "started": _now(),
         "host": {"name": platform.node(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},

@@ -22,8 +22,10 @@ from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
 from engine.records import LOGGED, Decision, EarlierLabels, LabelTable, Reading
-from engine.score.folder import ModelFolder, fingerprint, image_fingerprint, inspect_folder
+from engine.score.fields import FieldRule, parse_template
+from engine.score.folder import ModelFolder, inspect_folder
 from engine.score.frames import FrameRule
+from engine.score.opening import Opening
 from engine.score.pictures import PictureLimits
 from engine.strategy import StrategyTable, build_table, columns_read
 
@@ -35,13 +37,13 @@ class Prepared:
     """A checked run: what to read, score and replay.
 
     inputs : name → identity of everything that is read. readings : model → what it reads of a creative.
+    openings : model → how it is opened.
     """
 
     source: Source
     spec: CreativesSpec
     table: StrategyTable
-    folders: Mapping[str, ModelFolder]
-    fingerprints: Mapping[str, str]
+    openings: Mapping[str, Opening]
     labels: LabelTable | None
     earlier: EarlierLabels | None
     audit: Audit | None
@@ -73,7 +75,8 @@ def prepare(config: Config) -> Prepared:
     faults.stop()
     assert source is not None
     inputs = {"creatives": source.identity}
-    inputs |= {f"models.{name}": _fingerprint(config, name, folder) for name, folder in folders.items() if folder}
+    openings = {name: _opening(config, name, folder) for name, folder in folders.items() if folder}
+    inputs |= {f"models.{name}": opening.fingerprint() for name, opening in openings.items()}
     inputs |= {f"scores.{x.path}": x.identity for x in brought if x}
     inputs |= {"labels": labels.identity} if labels else {}
     inputs |= {"audits": audit.identity} if audit else {}
@@ -81,8 +84,7 @@ def prepare(config: Config) -> Prepared:
         source=source,
         spec=spec,
         table=table,
-        folders={name: folder for name, folder in folders.items() if folder},
-        fingerprints={name: inputs[f"models.{name}"] for name in folders},
+        openings=openings,
         labels=labels.table if labels else None,
         earlier=labels.earlier if labels else None,
         audit=audit,
@@ -188,21 +190,26 @@ def _folder(config: Config, name: str) -> ModelFolder:
     return folder
 
 
-def _fingerprint(config: Config, name: str, folder: ModelFolder) -> str:
-    section = config.models[name]
-    if folder.kind == "image":
-        return image_fingerprint(folder, limits=picture_limits(config), frames=frame_rule(section))
-    return fingerprint(folder, fields=len(_text_read(config, section)), separator=section.separator)
+def _opening(config: Config, name: str, folder: ModelFolder) -> Opening:
+    section, reading = config.models[name], _readings(config)[name]
+    frames = FrameRule(**section.frames.model_dump()) if section.frames else FrameRule()
+    template = parse_template(section.template, reading.columns) if section.template is not None else ()
+    separator = "\n" if section.separator is None else section.separator
+    return Opening(
+        folder,
+        columns=len(reading.columns),
+        fields=FieldRule(separator, template, section.apart),
+        limits=picture_limits(config),
+        frames=frames,
+        dtype=section.dtype,
+        device=config.execute.device,
+        threads=config.execute.threads_per_worker,
+    )
 
 
 def picture_limits(config: Config) -> PictureLimits:
     """Return what a picture may cost."""
     return PictureLimits(bytes=config.limits.image_bytes, pixels=config.limits.image_pixels)
-
-
-def frame_rule(section: ModelSection) -> FrameRule:
-    """Return how the pictures of one creative make one score."""
-    return FrameRule(**section.frames.model_dump()) if section.frames else FrameRule()
 
 
 @dataclass(frozen=True)

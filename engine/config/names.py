@@ -8,6 +8,7 @@ from engine.config.sections import Config
 from engine.config.strategies import compile_strategies, parse_decision
 from engine.errors import did_you_mean
 from engine.records import ANY, LOGGED
+from engine.score.fields import parse_template
 
 _ENGINE_COLUMNS = (
     "row",
@@ -58,6 +59,11 @@ def _sources(config: Config) -> Iterator[str]:
     if config.audits and not config.labels:
         yield "labels: is required where audits are given"
     for name, model in config.models.items():
+        if model.template is not None:
+            try:
+                parse_template(model.template, tuple(model.text or config.creatives.columns.text))
+            except ValueError as error:
+                yield f"models.{name}.template: {error}"
         for key, known in (("text", config.creatives.columns.text), ("images", config.creatives.columns.images)):
             for column in getattr(model, key) or ():
                 if column not in known:

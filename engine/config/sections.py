@@ -139,7 +139,9 @@ class FramesSection(Section):
 class ModelSection(Section):
     """A classifier of texts, or of pictures where `images` names the columns it reads.
 
-    text : the columns it reads, by default all of creatives.columns.text.
+    text : the columns it reads, by default all of creatives.columns.text; they are joined by `separator` (a line
+        break) or by a `template` such as {title} [SEP] {body}, or scored `apart`, the highest or the mean score counting.
+    dtype : what it computes in; the narrower ones need a GPU that is fast in them.
     """
 
     path: str
@@ -148,14 +150,21 @@ class ModelSection(Section):
     images: Annotated[Names, Field(min_length=1)] | None = None
     frames: FramesSection | None = None
     max_length: Annotated[int, Field(ge=8)] | None = None
-    separator: str = "\n"
+    separator: str | None = None
+    template: str | None = None
+    apart: Literal["max", "mean"] | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     trained: Trained | None = None
     calibration: CalibrationSection | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> ModelSection:
-        if self.images and (self.text or self.max_length):
-            raise ValueError("reads pictures: `text` and `max_length` belong to texts")
+        texts = ("text", "max_length", "separator", "template", "apart")
+        given = [name for name in texts if getattr(self, name) is not None]
+        if self.images and given:
+            raise ValueError(f"reads pictures, and {given[0]} belongs to texts")
+        if sum(getattr(self, name) is not None for name in ("separator", "template", "apart")) > 1:
+            raise ValueError("joins its fields by `separator` or by `template`, or scores them `apart`; choose one")
         if self.frames and not self.images:
             raise ValueError("`frames` belongs to a model that reads pictures; name them in `images`")
         return self

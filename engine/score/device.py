@@ -7,35 +7,62 @@ from typing import Literal
 
 from engine.errors import MachineError
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+_CAPABILITY: dict[Dtype, int] = {"float32": 0, "float16": 7, "bfloat16": 8}  # from which a GPU multiplies it fast
+
 
 @dataclass(frozen=True)
 class Device:
-    """Where a model computes, and in which dtype.
+    """Where a model computes, and in which dtype, which is part of the fingerprint.
 
-    float32 everywhere: a CPU without native bf16 runs it 100 times slower, and what a narrower dtype on a GPU
-    does to decisions near a threshold has not been measured yet. The dtype is part of the fingerprint.
+    A CPU always computes in float32: one without native bf16 runs it 100 times slower.
     """
 
     name: Literal["cpu", "cuda"]
-    dtype: Literal["float32"] = "float32"
+    dtype: Dtype = "float32"
 
 
-def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
+def choose_device(wanted: Literal["auto", "cpu", "cuda"], dtype: Dtype = "float32") -> Device:
     """Return the device; `auto` takes a GPU where there is one.
+
+    The dtype is the config's, for scores must not depend on where a worker runs; a machine that is slow in it refuses.
 
     Raises
     ------
-    MachineError : cuda is wanted and torch sees none. There is no silent fallback.
+    MachineError : cuda is wanted and torch sees none, or the device has no fast arithmetic of this dtype. There is no
+        silent fallback.
     """
+    device = _find_device(wanted)
+    if device == "cpu" and dtype != "float32":
+        raise MachineError(f"dtype is {dtype}, which a CPU computes a hundred times slower; use float32, or a GPU")
+    if device == "cuda":
+        capability = _capability()
+        if capability < _CAPABILITY[dtype]:
+            raise MachineError(f"dtype is {dtype}, which this GPU is slow in; use {fastest_dtype(capability)}")
+    return Device(device, dtype)
+
+
+def fastest_dtype(capability: int) -> Dtype:
+    """Return what a GPU multiplies fastest: bfloat16 from compute capability 8 on (Ampere), float16 from 7 (Volta)."""
+    return next(dtype for dtype in ("bfloat16", "float16", "float32") if capability >= _CAPABILITY[dtype])
+
+
+def _capability() -> int:
+    import torch
+
+    return int(torch.cuda.get_device_capability()[0])
+
+
+def _find_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
     if wanted == "cpu":
-        return Device("cpu")
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():
-        return Device("cuda")
+        return "cuda"
     if wanted == "cuda":
         raise MachineError(
             f"execute.device is cuda, but torch {torch.__version__} sees no CUDA device; set it to cpu, "
             "or install a CUDA build of torch on a machine with a GPU"
         )
-    return Device("cpu")
+    return "cpu"

@@ -1,4 +1,4 @@
-"""A model folder before anything loads it: what it holds, what of it is refused, and its fingerprint.
+"""A model folder before anything loads it: what it holds, and what of it is refused.
 
 A folder is of texts (…ForSequenceClassification, with a tokenizer) or of images (…ForImageClassification, with a
 preprocessor): `kind` says which, and no other place asks for the architecture.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,10 +30,7 @@ from engine.score.faults import (
     wrong_outputs,
     wrong_sizes,
 )
-from engine.score.frames import FrameRule
-from engine.score.kernel import KERNEL_VERSION
 from engine.score.lengths import read_lengths, read_vocabulary, whole_number
-from engine.score.pictures import DECODE_VERSION, PictureLimits
 from engine.score.weights import WEIGHTS, has_head, read_shapes, weight_files
 
 _TOKENIZER_FILES = (
@@ -43,9 +40,6 @@ _TOKENIZER_FILES = (
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
 )
 _IMAGE_FILES = (PREPROCESSOR, PROCESSOR)
-# Part of every image fingerprint. Raise it with any change in image.py or classifier.py that may change a bit of
-# some score; what decodes a picture has DECODE_VERSION.
-IMAGE_VERSION = 1
 
 Activation = Literal["softmax", "sigmoid"]
 Kind = Literal["text", "image"]
@@ -122,36 +116,6 @@ def inspect_folder(path: Path, outputs: Mapping[str, str], max_length: int | Non
         max_length=facts.max_length,
         files=tuple((file.name, _hash_file(file)) for file in (path / CONFIG, *facts.files, *weights)),
     )
-
-
-def fingerprint(
-    folder: ModelFolder, *, fields: int, separator: str, dtype: str = "float32", backend: str = "transformers"
-) -> str:
-    """Return the identity of a text model's scores as hex: equal fingerprints mean equal scores of equal contents.
-
-    fields : number of text fields that `separator` joins. Path, device and threads are not part of it.
-    """
-    if folder.kind != "text":
-        raise ValueError(f"{folder.path} reads images: ask for its image_fingerprint")
-    made_of = [folder.files, folder.outputs, folder.activation, folder.max_length]
-    settings = [fields, separator, dtype, backend, KERNEL_VERSION]
-    return blake3(json.dumps([made_of, settings]).encode()).hexdigest()
-
-
-def image_fingerprint(
-    folder: ModelFolder,
-    *,
-    limits: PictureLimits,
-    frames: FrameRule,
-    dtype: str = "float32",
-    backend: str = "transformers",
-) -> str:
-    """Return the identity of an image model's scores as hex, as `fingerprint` does for texts."""
-    if folder.kind != "image":
-        raise ValueError(f"{folder.path} reads texts: ask for its fingerprint")
-    made_of = [folder.files, folder.outputs, folder.activation]
-    settings = [asdict(limits), asdict(frames), dtype, backend, DECODE_VERSION, IMAGE_VERSION]
-    return blake3(json.dumps(["image", made_of, settings]).encode()).hexdigest()
 
 
 def refuse_changed(folder: ModelFolder) -> None:

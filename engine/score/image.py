@@ -83,6 +83,19 @@ class HuggingFaceImage:
         """The (channels, height, width) of a frame once it is preprocessed."""
         return self._classifier.shape
 
+    @property
+    def prepare_key(self) -> object:
+        """Nothing is prepared that another scorer could share: pictures are decoded while the model runs."""
+        return id(self)
+
+    def prepare(self, contents: Contents) -> Contents:
+        """Return the contents as they are."""
+        return contents
+
+    def score_prepared(self, prepared: Contents) -> F32:
+        """Return the scores of contents."""
+        return self.score(prepared)
+
     def score(self, contents: Contents) -> F32:
         """Return float32 scores, shape (U, P), in [0, 1]; NaN where no picture of a content could be read.
 

@@ -61,13 +61,6 @@ def plan_batches(length_U: I32, shapes: Shapes) -> tuple[Batch, ...]:
     return tuple(plan)
 
 
-def padding(plan: tuple[Batch, ...], length_U: I32) -> float:
-    """Return computed tokens over real tokens − 1, dummy rows included; 0 where nothing is computed."""
-    real = int(length_U.sum())
-    computed = sum(batch.length * len(batch.index_B) for batch in plan)
-    return computed / real - 1 if real else 0.0
-
-
 def _split_evenly(index: I64, rows: int) -> list[I64]:
     """Split into the fewest parts of at most `rows`, whose sizes differ by at most one."""
     return np.array_split(index, -(-len(index) // rows))

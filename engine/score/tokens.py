@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.records import I32, I64, Contents, Flags
+from engine.records import I32, I64, Flags
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -47,11 +47,6 @@ def as_tokens(id_lists: Sequence[Sequence[int]], cut: Sequence[bool]) -> Tokens:
     end_U = np.cumsum(length_U, dtype=np.int64)
     flat = np.fromiter((i for ids in id_lists for i in ids), np.int32, count=int(length_U.sum()))
     return Tokens(flat, end_U - length_U, length_U, np.array(cut, np.bool_))
-
-
-def join_fields(contents: Contents, separator: str) -> list[str]:
-    """Return one text per content; a field that is None reads as empty."""
-    return [separator.join(field or "" for field in fields) for fields in contents.fields]
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], max_length: int, blank: int) -> Tokens:

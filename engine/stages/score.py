@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from engine.errors import DataError
 from engine.records import ScoreTable
 from engine.replay.asking import levels
 from engine.score.folder import ModelFolder
-from engine.score.open import open_scorer
 from engine.stages.asked import asked_of, contents_of
 from engine.stages.calibration import calibrated, fit_maps, map_facts
 from engine.stages.missing import score_missing, this_machine
@@ -76,16 +74,9 @@ def model_plans(run: Run) -> tuple[ModelPlan, ...]:
     config, prepared = run.config, run.prepared
     read = {name for strategy in prepared.table.strategies for name in models_read(config, strategy)}
     plans = []
-    for name in sorted(read, key=lambda name: (_size(prepared.folders[name]), list(config.models).index(name))):
-        opened = partial(
-            open_scorer,
-            prepared.folders[name],
-            device=config.execute.device,
-            threads=config.execute.threads_per_worker,
-            separator=config.models[name].separator,
-        )
-        policies = prepared.folders[name].policies
-        plans.append(ModelPlan(name, prepared.readings[name], policies, prepared.fingerprints[name], opened))
+    for name in sorted(read, key=lambda name: (_size(prepared.openings[name].folder), list(config.models).index(name))):
+        opening = prepared.openings[name]
+        plans.append(ModelPlan(name, prepared.readings[name], opening, opening.fingerprint()))
     return tuple(plans)
 
 

@@ -82,6 +82,8 @@ class ScoreSheet:
                 continue
             self._read.add(committed.path.name)
             part = scores.read(committed, self.plan.fingerprint)
+            if not set(self.plan.opening.label_columns) <= set(part.table.column_names):
+                continue  # another run asked the model for other labels
             if machine is not None and numeric_facts(part.machine) != machine:
                 continue
             at = self.contents.find(part.table["content_id"])
@@ -90,8 +92,8 @@ class ScoreSheet:
             self.twice += int(self.found_U[at[inside]].sum())
             new = inside[~self.found_U[at[inside]]]
             self.found_U[at[new]] = True
-            for p, policy in enumerate(self.plan.policies):
-                self.score_UP[at[new], p] = part.table[policy].to_numpy()[new]
+            for p, name in enumerate(self.plan.opening.label_columns):
+                self.score_UP[at[new], p] = part.table[name].to_numpy()[new]
             self.machines[part.machine] += len(new)
 
     def refuse_missing(self, where: str) -> None:

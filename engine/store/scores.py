@@ -39,7 +39,7 @@ class ScoreStore:
     path: Path
 
     def commit(self, fingerprint: str, table: pa.Table, machine: Mapping[str, object]) -> Committed:
-        """Add a part: `content_id` (16 bytes) and a float32 column per policy."""
+        """Add a part: `content_id` (16 bytes) and float32 columns, named by the position of the model's label."""
         facts = {FINGERPRINT: fingerprint.encode(), MACHINE: json.dumps(machine, sort_keys=True).encode()}
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(facts), sink, compression="zstd", write_page_checksum=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine import store
 from engine.records import Receipt, Shard
-from engine.score.open import machine_facts
+from engine.score.open import machine_facts, open_scorer
 from engine.tasks.score import ModelPlan
 from engine.tasks.work import Work
 
@@ -25,6 +25,6 @@ class MachineTask:
         return self._ask
 
     def _ask(self, shard: Shard) -> Receipt:
-        facts = json.dumps(machine_facts(self.model.open()), sort_keys=True).encode()
+        facts = json.dumps(machine_facts(open_scorer(self.model.opening)), sort_keys=True).encode()
         store.write_whole(self.path, facts)
         return Receipt(shard.number, str(self.path), 0, "")

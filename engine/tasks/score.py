@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,37 +11,41 @@ import pyarrow as pa
 
 from engine import store
 from engine.errors import DataError
+from engine.read.images import picture_rows
 from engine.read.text import as_contents, raw_fields
-from engine.records import F32, Reading, Receipt, Shard
-from engine.score.open import machine_facts
-from engine.score.text import HuggingFaceText
-from engine.score.tokens import Tokens
+from engine.records import F32, Contents, Reading, Receipt, Shard
+from engine.score.open import AnyScorer, machine_facts, open_scorer
+from engine.score.opening import Opening
+from engine.score.text import PreparedTexts
 from engine.store import ScoreStore
 from engine.tasks.ahead import Ahead
 from engine.tasks.owned import stream_owned
 from engine.tasks.work import Work
 
-_FIRST_PORTION, _PORTION = 256, 8192  # contents; the first ones are few, so that the model starts soon
+_PORTIONS = {"text": (256, 8192), "images": (16, 64)}  # contents: the first ones are few, so that the model starts soon
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """A model of the run: what it reads, what makes its scores, and how a worker opens it."""
+    """A model of the run: what it reads, how a worker opens it, and the fingerprint of its scores."""
 
     name: str
     reading: Reading
-    policies: tuple[str, ...]
+    opening: Opening
     fingerprint: str
-    open: Callable[[], HuggingFaceText]
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        return self.opening.folder.policies
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Some contents, read and tokenized, for the models that read them alike. ids : binary, one per content."""
+    """Some contents, read and prepared, for the models that read them alike. ids : binary, one per content."""
 
     models: tuple[int, ...]
     ids: pa.Array
-    tokens: Tokens
+    prepared: PreparedTexts | Contents
 
 
 @dataclass
@@ -69,13 +73,11 @@ class ScoreTask:
 
     def open(self, shared: None) -> Work:  # noqa: ARG002 - what is to do lies on disk
         """Load the models; return the work on one shard."""
-        scorers = tuple(plan.open() for plan in self.models)
+        scorers = tuple(open_scorer(plan.opening) for plan in self.models)
         machines = tuple(machine_facts(scorer) for scorer in scorers)
         return lambda shard: self._score(shard, scorers, machines)
 
-    def _score(
-        self, shard: Shard, scorers: tuple[HuggingFaceText, ...], machines: tuple[dict[str, object], ...]
-    ) -> Receipt:
+    def _score(self, shard: Shard, scorers: tuple[AnyScorer, ...], machines: tuple[dict[str, object], ...]) -> Receipt:
         found = store.find_committed(store.shard_path(self.todo, shard.number), self.identity)
         assert found is not None, "the driver wrote down what is to do"
         todo = store.read_committed(found)
@@ -83,7 +85,7 @@ class ScoreTask:
         portions = Ahead(self._portions(shard, todo, scorers))
         for portion in portions:
             for number in portion.models:
-                score_UP = scorers[number].score_tokens(portion.tokens)
+                score_UP = scorers[number].score_prepared(portion.prepared)  # type: ignore[arg-type]
                 self._check_missing(self.models[number], scorers[number], score_UP)
                 scored[number].ids.append(portion.ids)
                 scored[number].score_UP.append(score_UP)
@@ -94,27 +96,37 @@ class ScoreTask:
         ]
         return Receipt(shard.number, str(self.scores.path), todo.num_rows, store.fingerprint(hashes), portions.waited)
 
-    def _portions(self, shard: Shard, todo: pa.Table, scorers: tuple[HuggingFaceText, ...]) -> Iterator[Portion]:
-        """Read and tokenize what is to do; models that read the same contents in the same way share the tokens."""
-        for text, ids in self._streamed(shard, todo):
-            together: dict[object, list[int]] = {}
-            for number, (plan, scorer) in enumerate(zip(self.models, scorers, strict=True)):
-                key = (scorer.tokens_key, plan.reading, ids[plan.name].is_valid().to_numpy().tobytes())
-                together.setdefault(key, []).append(number)
-            for numbers in together.values():
-                plan = self.models[numbers[0]]
-                wanted = ids[plan.name].is_valid()
-                fields = raw_fields(text.filter(wanted), plan.reading.columns)
-                mine = ids[plan.name].filter(wanted).combine_chunks()
-                if len(mine):
-                    tokens = scorers[numbers[0]].tokens(as_contents(fields, self.text_bytes))
-                    yield Portion(tuple(numbers), mine, tokens)
+    def _portions(self, shard: Shard, todo: pa.Table, scorers: tuple[AnyScorer, ...]) -> Iterator[Portion]:
+        """Read and prepare what is to do, one reading after the other."""
+        for reading in dict.fromkeys(plan.reading for plan in self.models):
+            numbers = [n for n, plan in enumerate(self.models) if plan.reading == reading]
+            wanted_N = np.logical_or.reduce([todo[self.models[n].name].is_valid().to_numpy() for n in numbers])
+            owned = todo.filter(pa.array(wanted_N))
+            for table, ids in stream_owned(shard, owned, list(reading.columns), *_PORTIONS[reading.kind]):
+                yield from self._prepared(reading, numbers, scorers, table, ids)
 
-    def _streamed(self, shard: Shard, todo: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
-        columns = list(dict.fromkeys(column for plan in self.models for column in plan.reading.columns))
-        return stream_owned(shard, todo, columns, _FIRST_PORTION, _PORTION)
+    def _prepared(
+        self, reading: Reading, numbers: list[int], scorers: tuple[AnyScorer, ...], table: pa.Table, ids: pa.Table
+    ) -> Iterator[Portion]:
+        """Yield a portion per set of models that score the same rows and prepare them alike (share a tokenizer)."""
+        together: dict[object, list[int]] = {}
+        for n in numbers:
+            key = (scorers[n].prepare_key, ids[self.models[n].name].is_valid().to_numpy().tobytes())
+            together.setdefault(key, []).append(n)
+        for alike in together.values():
+            column = ids[self.models[alike[0]].name]
+            mine = column.filter(column.is_valid()).combine_chunks()
+            if len(mine):
+                contents = self._contents(reading, table.filter(column.is_valid()))
+                yield Portion(tuple(alike), mine, scorers[alike[0]].prepare(contents))
 
-    def _check_missing(self, plan: ModelPlan, scorer: HuggingFaceText, score_UP: F32) -> None:
+    def _contents(self, reading: Reading, table: pa.Table) -> Contents:
+        if reading.kind == "text":
+            return as_contents(raw_fields(table, reading.columns), self.text_bytes)
+        most = self.models[0].opening.limits.bytes
+        return Contents((), tuple(picture_rows(table, reading.columns, most)))
+
+    def _check_missing(self, plan: ModelPlan, scorer: AnyScorer, score_UP: F32) -> None:
         if not self.missing_allowed and np.isnan(score_UP).any():
             raise DataError(missing_words(plan.name, str(scorer.folder.path), int(np.isnan(score_UP).sum())))
 
@@ -126,5 +138,5 @@ def missing_words(model: str, where: str, count: int) -> str:
 
 def _part(plan: ModelPlan, done: _Scored) -> pa.Table:
     score_UP = np.concatenate(done.score_UP)
-    columns = {policy: pa.array(score_UP[:, p]) for p, policy in enumerate(plan.policies)}
+    columns = {name: pa.array(score_UP[:, p]) for p, name in enumerate(plan.opening.label_columns)}
     return pa.table({"content_id": pa.concat_arrays(done.ids)} | columns)

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from engine.records import Contents
 from engine.score.device import Device
+from engine.score.exact import Exact
 from engine.score.folder import inspect_folder
-from engine.score.kernel import forward
+from engine.score.packed import Packed
 from engine.score.probe import probe_equality
 from engine.score.shapes import Shapes
 from engine.score.text import HuggingFaceText, open_text_scorer
+from engine.score.tokens import as_tokens
 
 OUTPUTS = {"tiny": {"scam": "SCAM", "adult": "ADULT"}, "wide": {"scam": "LABEL_0"}, "padless": {"scam": "LABEL_1"}}
 
 
 @pytest.fixture(params=list(OUTPUTS))
-def scorer(request: pytest.FixtureRequest) -> HuggingFaceText:
-    folder = inspect_folder(request.getfixturevalue(request.param), OUTPUTS[request.param])
-    return open_text_scorer(folder, device=Device("cpu"), threads=1)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def scorer(name: str, request: pytest.FixtureRequest) -> HuggingFaceText:
+    return open_with(name, request, threads=1)
+
+
+def open_with(name: str, request: pytest.FixtureRequest, threads: int) -> HuggingFaceText:
+    folder = inspect_folder(request.getfixturevalue(name), OUTPUTS[name])
+    return open_text_scorer(folder, device=Device("cpu"), threads=threads)
 
 
 def contents(texts: list[str]) -> Contents:
@@ -34,35 +47,45 @@ def test_order_batch_mates_positions_and_tails_change_no_byte(scorer: HuggingFac
         assert scorer.score(contents([texts[u] for u in some])).tobytes() == score_UP[some].tobytes()
 
 
-def test_two_threads_change_no_byte(scorer: HuggingFaceText, texts: list[str]) -> None:
-    import torch
-
+def test_two_threads_change_no_byte(
+    scorer: HuggingFaceText, name: str, request: pytest.FixtureRequest, texts: list[str]
+) -> None:
     score_UP = scorer.score(contents(texts))
-    torch.set_num_threads(2)
-    assert scorer.score(contents(texts)).tobytes() == score_UP.tobytes()
-    alone_UP = np.concatenate([scorer.score(contents([text])) for text in texts[:20]])
+    double = open_with(name, request, threads=2)
+    assert double.facts().threads == 2
+    assert double.score(contents(texts)).tobytes() == score_UP.tobytes()
+    alone_UP = np.concatenate([double.score(contents([text])) for text in texts[:20]])
     assert alone_UP.tobytes() == score_UP[:20].tobytes()
 
 
 def test_the_tile_and_filled_tails_change_no_byte(scorer: HuggingFaceText, texts: list[str]) -> None:
     score_UP = scorer.score(contents(texts))
-    for shapes in (Shapes(1, ragged=True), Shapes(100, ragged=True), Shapes(300, ragged=False)):
-        scorer._shapes = shapes
+    for path in other_tiles(scorer):
+        scorer._path = path
         assert scorer.score(contents(texts)).tobytes() == score_UP.tobytes()
 
 
-@pytest.mark.parametrize("length", [1, 3, 5, 11, 16, 23, 40])
-def test_logits_of_every_number_of_rows_are_equal_with_one_thread_and_two(scorer: HuggingFaceText, length: int) -> None:
-    import torch
+def other_tiles(scorer: HuggingFaceText) -> Iterator[Packed | Exact]:
+    if isinstance(scorer._path, Packed):
+        for tile in (1, 40, 100, 333, 5000):
+            yield Packed(scorer._path._encoder, threads=1, tile=tile)
+    else:
+        for shapes in (Shapes(1, ragged=True), Shapes(100, ragged=True), Shapes(300, ragged=False)):
+            scorer._path.shapes = shapes
+            yield scorer._path
 
-    model = scorer._transformer.model
-    ids = np.random.default_rng(length).integers(0, scorer.folder.vocabulary, (24, length))
-    whole = forward(model, ids, "cpu")
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
+
+@pytest.mark.parametrize("length", [1, 3, 5, 11, 16, 23, 40])
+def test_every_number_of_rows_gives_the_same_bytes_with_one_thread_and_two(
+    scorer: HuggingFaceText, name: str, request: pytest.FixtureRequest, length: int
+) -> None:
+    ids = np.random.default_rng(length).integers(0, scorer.folder.vocabulary, (24, length)).tolist()
+    whole = scorer.score_tokens(as_tokens(ids, [False] * 24))
+    for some in (scorer, open_with(name, request, threads=2)):
         for rows in (1, 2, 3, 5, 9, 17):
-            assert forward(model, ids[:rows], "cpu").tobytes() == whole[:rows].tobytes()
-            assert forward(model, ids[-rows:], "cpu").tobytes() == whole[-rows:].tobytes()
+            first, last = (some.score_tokens(as_tokens(part, [False] * rows)) for part in (ids[:rows], ids[-rows:]))
+            assert first.tobytes() == whole[:rows].tobytes()
+            assert last.tobytes() == whole[-rows:].tobytes()
 
 
 def test_the_probe_agrees_on_this_machine_and_leaves_no_trace(scorer: HuggingFaceText) -> None:

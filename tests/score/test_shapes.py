@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.score.shapes import DUMMY, Shapes, padding, plan_batches
+from engine.score.shapes import DUMMY, Shapes, plan_batches
 
 lengths = st.lists(st.integers(1, 300), max_size=200).map(lambda some: np.array(some, np.int32))
 shapes = st.builds(Shapes, tile=st.sampled_from([1, 64, 1000, 4096]), ragged=st.booleans())
@@ -42,14 +41,6 @@ def test_only_the_tail_of_a_length_holds_dummies_and_none_where_shapes_are_ragge
     assert all(batch.index_B[0] != DUMMY for batch in plan)
 
 
-@thorough
-@given(lengths, shapes)
-def test_padding_is_what_dummies_cost(length_U: np.ndarray, closed: Shapes) -> None:
-    plan = plan_batches(length_U, closed)
-    wasted = sum(batch.length * int((batch.index_B == DUMMY).sum()) for batch in plan)
-    assert padding(plan, length_U) == pytest.approx(wasted / max(int(length_U.sum()), 1))
-
-
 def test_longest_contents_come_first_and_equal_ones_keep_their_order_in_even_batches() -> None:
     plan = plan_batches(np.array([3, 9, 3, 9, 3, 3], np.int32), Shapes(tile=12, ragged=True))
     assert [(batch.length, batch.index_B.tolist()) for batch in plan] == [(9, [1]), (9, [3]), (3, [0, 2, 4, 5])]
@@ -61,7 +52,6 @@ def test_a_tail_is_filled_where_rows_follow_from_the_length_alone() -> None:
     assert [batch.index_B.tolist() for batch in plan] == [[0, 1, 2, 3], [4, DUMMY, DUMMY, DUMMY]]
 
 
-def test_nothing_to_score_is_an_empty_plan_without_padding() -> None:
+def test_nothing_to_score_is_an_empty_plan() -> None:
     none = np.zeros(0, np.int32)
     assert plan_batches(none, Shapes(1024, ragged=True)) == ()
-    assert padding((), none) == 0
