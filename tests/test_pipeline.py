@@ -79,7 +79,7 @@ def test_scores_equal_the_plain_forward_pass(undisturbed, lake, tiny_models):
         text = "\n".join(row[name] or "" for name in ("title", "body"))
         with torch.inference_mode():
             logits = model(**tokenizer(text, return_tensors="pt", truncation=True, max_length=64)).logits
-        assert stored[content_id(fields)] == pytest.approx(float(torch.softmax(logits, -1)[0, 1]), abs=1e-6)
+        assert stored[content_id(fields)] == pytest.approx(float(torch.softmax(logits, -1)[0, 1]), abs=5e-6)
 
 
 def test_several_processes_give_the_same_bytes(undisturbed, lake, tiny_models, tmp_path):
