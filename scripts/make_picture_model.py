@@ -29,6 +29,7 @@ from engine.records import F32, I64, Contents
 from engine.score.classifier import preprocess
 from engine.score.folder import inspect_folder
 from engine.score.open import machine_facts, open_scorer
+from engine.score.opening import Opening
 
 PINS = Path(__file__).parent / "picture_package.txt"
 MEMBERS = "skimage/data/"
@@ -117,7 +118,7 @@ def train(pictures: Path, model_folder: Path, random: np.random.Generator, seed:
 def measure(pictures: Path, model_folder: Path, random: np.random.Generator) -> None:
     """Score held-out crops and unseen photographs with the engine, and print how often it is right."""
     outputs = {label.lower(): label for label in LABELS}
-    scorer = open_scorer(inspect_folder(model_folder, outputs), device="cpu")
+    scorer = open_scorer(Opening(inspect_folder(model_folder, outputs), device="cpu"))
     crops, label_U = _crops(_parts(pictures, trained=False), HELD_OUT, random)
     encoded = tuple((_encode(crop, "JPEG" if u % 2 else "PNG"),) for u, crop in enumerate(crops))
     started = time.perf_counter()

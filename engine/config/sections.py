@@ -139,8 +139,8 @@ class FramesSection(Section):
 class ModelSection(Section):
     """A classifier of texts, or of pictures where `images` names the columns it reads.
 
-    text : the columns it reads, by default all of creatives.columns.text; they are joined by `separator` (a line
-        break) or by a `template` such as {title} [SEP] {body}, or scored `apart`, the highest or the mean score counting.
+    text : the columns it reads, by default all of creatives.columns.text. They are joined by `separator` (a line
+        break) or by a `template` such as {title} [SEP] {body}, or scored `apart`: the highest or mean score counts.
     dtype : what it computes in; the narrower ones need a GPU that is fast in them.
     """
 

@@ -31,9 +31,9 @@ class Opening:
 
     folder: ModelFolder
     columns: int = 1
-    fields: FieldRule = FieldRule()
+    fields: FieldRule = field(default_factory=FieldRule)
     limits: PictureLimits = field(default_factory=PictureLimits)
-    frames: FrameRule = FrameRule()
+    frames: FrameRule = field(default_factory=FrameRule)
     dtype: Dtype = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1

@@ -108,8 +108,9 @@ def load_eager(model: Model, attention: str = "sdpa") -> Any:
 
 def _ours(model: Model) -> Variant:
     from engine.score.open import open_scorer
+    from engine.score.opening import Opening
 
-    scorer = open_scorer(model.folder, device=model.device, threads=model.threads)
+    scorer = open_scorer(Opening(model.folder, device=model.device, threads=model.threads))
     return Variant("", 0, True, lambda texts: scorer.score(Contents(tuple((text,) for text in texts.texts))))
 
 

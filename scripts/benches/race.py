@@ -14,9 +14,7 @@ from peers import Model, Name, Variant, open_contestant, padding, why_absent
 from rounds import OURS, Rounds, measure_rounds
 from texts import Texts
 
-from engine.score.shapes import padding as planned_padding
-from engine.score.shapes import plan_batches
-from engine.score.text import SHAPES
+from engine.records import Contents
 
 NAMES: tuple[Name, ...] = get_args(Name)
 
@@ -84,8 +82,13 @@ def measure_memory(race: Race, model: Model, graphs: Path, folder: Path) -> None
 
 def our_padding(model: Model, texts: Texts) -> float:
     """Return computed tokens over real tokens − 1 of our scorer on some texts. It computes what it plans."""
-    length_U = texts.length_U.astype(np.int32)
-    return planned_padding(plan_batches(length_U, SHAPES[model.device]), length_U)
+    from engine.score.open import open_scorer
+    from engine.score.opening import Opening
+    from engine.score.text import HuggingFaceText
+
+    scorer = open_scorer(Opening(model.folder, device=model.device, threads=model.threads))
+    assert isinstance(scorer, HuggingFaceText)
+    return scorer.workload(scorer.tokens(Contents(tuple((text,) for text in texts.texts)))).padding
 
 
 def table(race: Race, model: Model) -> list[str]:

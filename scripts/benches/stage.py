@@ -143,9 +143,10 @@ def _run(tree: dict[str, Any]) -> dict[str, float]:
 
 def _bare(job: dict[str, Any]) -> list[float]:
     from engine.score.open import open_scorer
+    from engine.score.opening import Opening
 
     model = as_model(Path(job["path"]), job["device"], threads=1)
-    scorer = open_scorer(model.folder, device=model.device, threads=1)
+    scorer = open_scorer(Opening(model.folder, device=model.device))
     seconds: list[float] = []
     for file in sorted(Path(job["lake"]).glob("*.parquet")):
         bodies = pq.read_table(file, columns=["body"])["body"].to_pylist()

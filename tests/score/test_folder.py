@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from engine.errors import DataError
-from engine.score.folder import ModelFolder, fingerprint, inspect_folder
+from engine.score.fields import FieldRule
+from engine.score.folder import ModelFolder, inspect_folder
+from engine.score.opening import Opening
+from engine.score.pictures import PictureLimits
 
 OUTPUTS = {"adult": "ADULT", "scam": "SCAM"}
 Rewrite = Callable[..., None]
@@ -180,11 +183,8 @@ def test_the_activation_follows_the_problem_type(
     assert len(inspect_folder(broken, OUTPUTS).labels) == labels
 
 
-FIELDS: dict[str, Any] = {"fields": 2, "separator": "\n"}
-
-
 def test_a_fingerprint_does_not_depend_on_where_the_folder_lies(tiny: Path, broken: Path) -> None:
-    here, there = (fingerprint(inspect_folder(path, OUTPUTS), **FIELDS) for path in (tiny, broken))
+    here, there = (Opening(inspect_folder(path, OUTPUTS), columns=2).fingerprint() for path in (tiny, broken))
     assert here == there
     assert len(here) == 64
 
@@ -192,26 +192,31 @@ def test_a_fingerprint_does_not_depend_on_where_the_folder_lies(tiny: Path, brok
 @pytest.mark.parametrize(
     "other",
     [
-        {"fields": 1},
-        {"separator": " "},
+        {"columns": 1},
+        {"fields": FieldRule(" ")},
+        {"fields": FieldRule(template=(0, " x ", 1))},
+        {"fields": FieldRule(apart="max")},
         {"dtype": "bfloat16"},
-        {"backend": "onnxruntime"},
     ],
 )
 def test_every_setting_changes_the_fingerprint(tiny: Path, other: dict[str, Any]) -> None:
-    folder = inspect_folder(tiny, OUTPUTS)
-    assert fingerprint(folder, **FIELDS) != fingerprint(folder, **(FIELDS | other))
+    opening = Opening(inspect_folder(tiny, OUTPUTS), columns=2)
+    assert opening.fingerprint() != replace(opening, **other).fingerprint()
 
 
-def test_outputs_and_max_length_change_the_fingerprint(tiny: Path) -> None:
+@pytest.mark.parametrize("other", [{"device": "cuda"}, {"threads": 2}, {"limits": PictureLimits(bytes=1)}])
+def test_where_a_text_model_runs_and_what_pictures_may_cost_is_no_part_of_it(tiny: Path, other: dict[str, Any]) -> None:
+    opening = Opening(inspect_folder(tiny, OUTPUTS), columns=2)
+    assert opening.fingerprint() == replace(opening, **other).fingerprint()
+
+
+def test_max_length_and_activation_change_the_fingerprint_and_the_names_of_policies_do_not(tiny: Path) -> None:
     folder = inspect_folder(tiny, OUTPUTS)
-    others: list[ModelFolder] = [
-        replace(folder, max_length=39),
-        replace(folder, outputs=folder.outputs[::-1]),
-        replace(folder, activation="sigmoid"),
-    ]
-    prints = {fingerprint(each, **FIELDS) for each in (folder, *others)}
-    assert len(prints) == 4
+    others: list[ModelFolder] = [replace(folder, max_length=39), replace(folder, activation="sigmoid")]
+    assert len({Opening(each).fingerprint() for each in (folder, *others)}) == 3
+    renamed = replace(folder, outputs=tuple((f"other {policy}", at) for policy, at in folder.outputs))
+    assert Opening(renamed).fingerprint() == Opening(folder).fingerprint()
+    assert Opening(renamed).label_columns == Opening(folder).label_columns
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
@@ -222,5 +227,5 @@ def test_one_byte_of_any_file_changes_the_fingerprint(tiny: Path, broken: Path, 
     else:
         changed = json.dumps(json.loads(content) | {"mark": 1}).encode()
     (broken / name).write_bytes(changed)
-    prints = {fingerprint(inspect_folder(path, OUTPUTS), **FIELDS) for path in (tiny, broken)}
+    prints = {Opening(inspect_folder(path, OUTPUTS)).fingerprint() for path in (tiny, broken)}
     assert len(prints) == 2

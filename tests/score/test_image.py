@@ -17,6 +17,7 @@ from engine.score.folder import inspect_folder
 from engine.score.frames import FrameRule
 from engine.score.image import ROWS, HuggingFaceImage, open_image_scorer
 from engine.score.open import machine_facts, open_scorer
+from engine.score.opening import Opening
 from engine.score.picture_probe import probe_picture_equality
 from engine.score.pictures import PictureLimits
 
@@ -197,8 +198,8 @@ def test_the_probe_agrees_and_notices_a_score_that_depends_on_its_position(folde
 
 
 def test_the_door_opens_both_kinds(folders: dict[str, Path], tiny: Path) -> None:
-    images = open_scorer(inspect_folder(folders["vit"], IMAGE_OUTPUTS), device="cpu")
-    texts = open_scorer(inspect_folder(tiny, IMAGE_OUTPUTS), device="cpu")
+    images = open_scorer(Opening(inspect_folder(folders["vit"], IMAGE_OUTPUTS), device="cpu"))
+    texts = open_scorer(Opening(inspect_folder(tiny, IMAGE_OUTPUTS), device="cpu"))
     assert (images.folder.kind, texts.folder.kind) == ("image", "text")
     facts = machine_facts(images)
     assert facts["equality"] == "byte-equal"

@@ -18,14 +18,15 @@ from safetensors.numpy import load_file
 
 from engine.errors import DataError
 from engine.score.device import Device
-from engine.score.folder import fingerprint, image_fingerprint, inspect_folder
+from engine.score.fields import FieldRule
+from engine.score.folder import inspect_folder
 from engine.score.frames import FrameRule
 from engine.score.image import open_image_scorer
+from engine.score.opening import Opening
 from engine.score.pictures import PictureLimits
 from engine.score.weights import WEIGHTS
 
 Rewrite = Callable[..., None]
-PICTURES: dict[str, Any] = {"limits": PictureLimits(), "frames": FrameRule()}
 PREPROCESSOR = "preprocessor_config.json"
 
 
@@ -174,22 +175,21 @@ def test_a_file_that_changed_after_the_inspection_is_refused(broken_vit: Path, n
 
 
 def test_everything_that_decides_a_score_changes_the_fingerprint(folders: dict[str, Path], broken_vit: Path) -> None:
-    folder = inspect_folder(folders["vit"], IMAGE_OUTPUTS)
-    plain = image_fingerprint(folder, **PICTURES)
-    assert plain == image_fingerprint(inspect_folder(broken_vit, IMAGE_OUTPUTS), **PICTURES)
+    opening = Opening(inspect_folder(folders["vit"], IMAGE_OUTPUTS))
+    assert opening.fingerprint() == Opening(inspect_folder(broken_vit, IMAGE_OUTPUTS)).fingerprint()
     others = [
-        image_fingerprint(replace(folder, outputs=folder.outputs[::-1]), **PICTURES),
-        image_fingerprint(replace(folder, activation="sigmoid"), **PICTURES),
-        image_fingerprint(folder, **PICTURES, dtype="bfloat16"),
-        image_fingerprint(folder, **PICTURES, backend="onnxruntime"),
-        *(image_fingerprint(folder, **PICTURES | {"limits": limits}) for limits in changed_limits()),
-        *(image_fingerprint(folder, **PICTURES | {"frames": rule}) for rule in changed_rules()),
+        replace(opening, folder=replace(opening.folder, activation="sigmoid")),
+        replace(opening, dtype="bfloat16"),
+        *(replace(opening, limits=limits) for limits in changed_limits()),
+        *(replace(opening, frames=rule) for rule in changed_rules()),
     ]
     (broken_vit / "processor_config.json").write_text("{}")
-    others.append(image_fingerprint(inspect_folder(broken_vit, IMAGE_OUTPUTS), **PICTURES))
+    others.append(Opening(inspect_folder(broken_vit, IMAGE_OUTPUTS)))
     (broken_vit / PREPROCESSOR).write_text((broken_vit / PREPROCESSOR).read_text() + " ")
-    others.append(image_fingerprint(inspect_folder(broken_vit, IMAGE_OUTPUTS), **PICTURES))
-    assert len({plain, *others}) == 1 + len(others)
+    others.append(Opening(inspect_folder(broken_vit, IMAGE_OUTPUTS)))
+    assert len({each.fingerprint() for each in (opening, *others)}) == 1 + len(others)
+    apart = replace(opening, fields=FieldRule(apart="max"))
+    assert apart.fingerprint() == opening.fingerprint(), "a model of pictures joins no fields"
 
 
 def changed_limits() -> list[PictureLimits]:
@@ -198,11 +198,3 @@ def changed_limits() -> list[PictureLimits]:
 
 def changed_rules() -> list[FrameRule]:
     return [FrameRule(combine="top_mean"), FrameRule(top=2), FrameRule(most=7)]
-
-
-def test_a_fingerprint_of_the_other_kind_is_a_mistake(folders: dict[str, Path], tiny: Path) -> None:
-    with pytest.raises(ValueError, match="reads images"):
-        fingerprint(inspect_folder(folders["vit"], IMAGE_OUTPUTS), fields=1, separator="\n")
-    texts = inspect_folder(tiny, IMAGE_OUTPUTS)
-    with pytest.raises(ValueError, match="reads texts"):
-        image_fingerprint(texts, **PICTURES)

@@ -9,6 +9,7 @@ import pytest
 
 from engine.records import F32, Contents
 from engine.score.device import Device
+from engine.score.fields import FieldRule
 from engine.score.folder import inspect_folder
 from engine.score.scorer import Scorer
 from engine.score.text import HuggingFaceText, open_text_scorer
@@ -71,7 +72,7 @@ def test_no_contents_give_no_scores(tiny: Path) -> None:
 
 
 def test_none_reads_as_an_empty_field_and_fields_are_joined_by_the_separator(tiny: Path) -> None:
-    scorer = open_tiny(tiny, separator=" now ")
+    scorer = open_tiny(tiny, fields=FieldRule(" now "))
     joined = scorer.score(contents(["free now money", " now money", "free now ", " now "]))
     apart = scorer.score(Contents((("free", "money"), (None, "money"), ("free", ""), (None, None))))
     assert apart.tobytes() == joined.tobytes()
