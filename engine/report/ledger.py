@@ -25,6 +25,7 @@ _KEPT = {
     "clipped_text": "texts cut at the length limit",
     "invalid_utf8": "texts that were not valid UTF-8",
 }
+_PICTURES = {"pictures": "pictures, of all creatives read", "no_picture": "creatives without a picture"}
 _LABELS = {
     "audit_drawn": "drawn by an audit",
     "audit_answered": "of these answered",
@@ -69,7 +70,9 @@ def reading(run: RunSummary) -> Section:
     head = ("Creatives", "Count", "Meaning")
     read = _counted("read", counts, _READ)
     kept = _counted("of those kept", counts, _KEPT)
-    return Section("read", "What was read", (Text(said), Grid("", head, (read, kept))))
+    bad = {name: "left out, or its creative in quarantine" for name in sorted(counts) if name.startswith("image ")}
+    shown = (_counted("pictures", counts, _PICTURES | bad),) if counts["pictures"] else ()
+    return Section("read", "What was read", (Text(said), Grid("", head, (read, kept, *shown))))
 
 
 def labels(run: RunSummary) -> Section:

@@ -38,9 +38,9 @@ class NearCopies:
 
 
 def find_near_copies(run: Run, reading: Reading, contents: ContentList) -> NearCopies | None:
-    """Group the contents of a reading by near-identical text; None where the config does not ask for it."""
+    """Group the contents of a reading by near-identical text; None for pictures, and where the config does not ask."""
     section = run.config.creatives.near_copies
-    if section is None:
+    if section is None or reading.kind != "text":
         return None
     from engine.read.near_copies import group_near_copies
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine import store
 from engine.errors import DataError
+from engine.read.images import NO_PICTURE
 from engine.records import ScoreTable
 from engine.replay.asking import levels
 from engine.score.folder import ModelFolder
@@ -65,7 +65,7 @@ def score_stage(run: Run, creatives: Creatives, *, scores_exist: bool = False) -
                 found = finished[plan.name]
                 assert found is not None
                 facts = json.loads(facts_path(run, plan.name).read_bytes())
-                _take_up(run, scored, plan, store.read_committed(found), facts["near_copies"])
+                _take_up(run, scored, plan, store.read_committed(found), facts)
     return scored
 
 
@@ -112,6 +112,8 @@ def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_ex
         ]
         machine = this_machine(run, sheets) if run.config.store.on_numeric_change == "rescore" else None
         for sheet in sheets:
+            if sheet.plan.reading.kind == "images":
+                _settle_without_pictures(run, sheet)
             sheet.read(scores, machine)
             scored.scored_now[sheet.plan.name] = int(sheet.missing_U.sum())
             sheet.twice = 0  # what earlier runs computed twice was counted then
@@ -124,27 +126,43 @@ def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_ex
     return scored
 
 
+def _settle_without_pictures(run: Run, sheet: ScoreSheet) -> None:
+    """Score creatives that show no picture by the config's rule.
+
+    Raises
+    ------
+    DataError : there are some, and no rule says what to make of them.
+    """
+    zero = run.config.creatives.on_no_image == "zero"
+    asked = sheet.asks_about(NO_PICTURE)
+    if asked and not zero and not run.prepared.spec.missing_score_allowed:
+        raise DataError(
+            f"models.{sheet.plan.name}: some creatives show no picture ({', '.join(sheet.plan.reading.columns)}), so they "
+            "have no score; set creatives.on_no_image: zero or creatives.on_missing_score: review"
+        )
+    sheet.settle(NO_PICTURE, 0.0 if zero else float("nan"))
+
+
 def _keep(run: Run, scored: Scored, sheet: ScoreSheet) -> None:
     """Commit the run's own copy of a model's scores."""
     plan, table = sheet.plan, sheet.table()
     near = {} if sheet.copies is None else _agreement(run, sheet)
-    facts = {"machines": dict(sheet.machines), "near_copies": near}
+    facts = {"contents": int(sheet.wanted_U.sum()), "machines": dict(sheet.machines), "near_copies": near}
     store.write_whole(facts_path(run, plan.name), json.dumps(facts, sort_keys=True).encode())
     made_by = {"fingerprint": plan.fingerprint, "model": plan.name}
     store.commit_table(scores_path(run, plan), table, _identity(run, plan), made_by)
     scored.twice[plan.name] = sheet.twice
-    _take_up(run, scored, plan, table, near)
+    _take_up(run, scored, plan, table, facts)
 
 
-def _take_up(run: Run, scored: Scored, plan: ModelPlan, table: pa.Table, near: Mapping[str, Any]) -> None:
+def _take_up(run: Run, scored: Scored, plan: ModelPlan, table: pa.Table, facts: Mapping[str, Any]) -> None:
     maps = fit_maps(run, plan, table)
-    own = pc.sum(pc.is_null(table["near_copy_of"])).as_py() if "near_copy_of" in table.column_names else table.num_rows
-    scored.contents[plan.name] = int(own or 0)
+    scored.contents[plan.name] = facts["contents"]
     scored.scored_now.setdefault(plan.name, 0)
     scored.twice.setdefault(plan.name, 0)
     scored.tables = (*scored.tables, calibrated(plan, score_table(plan, table), maps))
     scored.calibration |= map_facts(plan, maps)
-    scored.near_copies |= near
+    scored.near_copies |= facts["near_copies"]
 
 
 def _agreement(run: Run, sheet: ScoreSheet) -> dict[str, Any]:

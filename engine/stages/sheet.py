@@ -70,6 +70,18 @@ class ScoreSheet:
         """What has to be scored."""
         return self.wanted_U & ~self.found_U
 
+    def asks_about(self, content_id: bytes) -> bool:
+        """Say whether a strategy may ask about a content."""
+        at = self.contents.find(pa.array([content_id], pa.binary(len(content_id))))
+        return bool(at[0] >= 0 and self.asked_U[at[0]])
+
+    def settle(self, content_id: bytes, score: float) -> None:
+        """Give a content its score without asking the model: a creative without pictures shows it nothing."""
+        at = self.contents.find(pa.array([content_id], pa.binary(len(content_id))))
+        if at[0] >= 0:
+            self.wanted_U[at[0]] = False
+            self.found_U[at[0]], self.score_UP[at[0]] = True, score
+
     def read(self, scores: ScoreStore, machine: str | None = None) -> None:
         """Take scores from the parts of the store that were not there before.
 
