@@ -137,8 +137,8 @@ def _settle_without_pictures(run: Run, sheet: ScoreSheet) -> None:
     asked = sheet.asks_about(NO_PICTURE)
     if asked and not zero and not run.prepared.spec.missing_score_allowed:
         raise DataError(
-            f"models.{sheet.plan.name}: some creatives show no picture ({', '.join(sheet.plan.reading.columns)}), so they "
-            "have no score; set creatives.on_no_image: zero or creatives.on_missing_score: review"
+            f"models.{sheet.plan.name}: some creatives show no picture in {', '.join(sheet.plan.reading.columns)}, so "
+            "they have no score; set creatives.on_no_image: zero or creatives.on_missing_score: review"
         )
     sheet.settle(NO_PICTURE, 0.0 if zero else float("nan"))
 
