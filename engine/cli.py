@@ -168,7 +168,7 @@ def _compare(config: Config) -> None:
 
 
 def _report(run_dir: str) -> None:
-    from engine.conclude import check_report_inputs, write_pages
+    from engine.conclude.report import check_report_inputs, write_pages
     from engine.store import RunDirectory
 
     directory = RunDirectory(Path(run_dir))

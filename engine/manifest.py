@@ -12,7 +12,7 @@ from typing import Any
 from blake3 import blake3
 
 from engine import __version__
-from engine.conclude import Numbers
+from engine.conclude.numbers import Numbers
 from engine.config.loading import dump_yaml
 from engine.stages.read import Creatives
 from engine.stages.run import Run

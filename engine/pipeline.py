@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.conclude import Numbers, estimate_stage, report_stage
+from engine.conclude.numbers import Numbers, estimate_stage
+from engine.conclude.report import report_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start

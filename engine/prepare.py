@@ -11,7 +11,8 @@ from typing import Literal, TypeVar
 
 import pyarrow as pa
 
-from engine.config.sections import Config, ModelSection
+from engine.config.scoring import ModelSection
+from engine.config.sections import Config
 from engine.config.strategies import compile_strategies, logged_values
 from engine.errors import BacktestError, DataError, UsageError
 from engine.expression import Atom

@@ -85,7 +85,7 @@ def peak_of_workers(rows: int, models: Path, folder: Path) -> float:
 
 
 @pytest.mark.parametrize(
-    "rows", [pytest.param(60_000, id="60k"), pytest.param(1_000_000, id="1m", marks=pytest.mark.slow)]
+    "rows", [pytest.param(30_000, id="30k"), pytest.param(1_000_000, id="1m", marks=pytest.mark.slow)]
 )
 def test_the_peak_of_a_worker_is_flat(rows: int, tiny_models: Path, tmp_path: Path) -> None:
     small = peak_of_workers(10_000, tiny_models, tmp_path / "small")

@@ -190,3 +190,21 @@ def test_a_cascade_in_a_grown_band_scores_the_rest_alone(lake, tiny_models, tmp_
     wide = execute(tree)
     assert wide.scored.scored_now["v1"] == 0
     assert wide.scored.scored_now["v2"] == wide.scored.contents["v2"] - narrow.scored.contents["v2"] > 0
+
+
+def test_another_order_of_rows_and_files_changes_no_score(runs, lake, tiny_models, tmp_path):
+    table = pa.concat_tables(pq.read_table(path) for path in sorted((lake / "creatives").glob("*.parquet")))
+    shuffled = table.take(pa.array(np.random.default_rng(3).permutation(table.num_rows)))
+    (tmp_path / "lake").mkdir()
+    for part in range(2):
+        piece = shuffled.slice(part * 300, 300)
+        pq.write_table(piece, tmp_path / "lake" / f"part-{part}.parquet", row_group_size=37)
+    tree = config_tree(lake, runs, tiny_models, run="shuffled", execute=ONE)
+    tree["creatives"]["path"] = str(tmp_path / "lake")
+    tree["store"]["scores"] = str(tmp_path / "scores")
+    execute(tree, score_only=True)
+    for model in ("v1", "v2"):
+        before, after = (pq.read_table(runs / run / "scores" / f"{model}.parquet") for run in ("first", "shuffled"))
+        assert before["content_id"] != after["content_id"], "the order did change"
+        one, other = (t.sort_by("content_id")["scam"].to_numpy().tobytes() for t in (before, after))
+        assert one == other

@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _instant(value: object) -> object:
-    """Read a date as midnight UTC and a time without a zone as UTC; a bare number is no date."""
-    if isinstance(value, int | float):
-        raise ValueError("write a date, as in 2026-01-15")
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value
-
-
-def _duration(value: object) -> object:
-    """Read `90s`, `15m`, `36h` or `14d` as seconds."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
-        if not found:
-            raise ValueError("a duration is a number and s, m, h or d, as in 36h")
-        return float(found[1]) * _SECONDS[found[2]]
-    return value
-
-
-def _each_once(values: list[str]) -> list[str]:
-    if len(set(values)) < len(values):
-        raise ValueError("holds a name twice")
-    return values
-
-
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Names = Annotated[list[str], AfterValidator(_each_once)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+from engine.config.scoring import ModelSection, ScoresSection
+from engine.config.values import Instant, Names, Seconds, Section, Share, Word, each_once
 
 
 class Period(Section):
@@ -116,78 +75,6 @@ class LabelsSection(Section):
 class AuditsSection(Section):
     path: str
     use: str | None = None
-
-
-class Trained(Section):
-    until: Instant
-
-
-class CalibrationSection(Section):
-    """Strategies read the model's scores through a map that is fitted on audit labels known before the period."""
-
-    method: Literal["temperature", "platt", "isotonic"]
-
-
-class FramesSection(Section):
-    """How the pictures of one creative make one score. most : frames read of one animated picture."""
-
-    combine: Literal["max", "top_mean"] = "max"
-    top: Annotated[int, Field(ge=1)] = 3
-    most: Annotated[int, Field(ge=1, le=1000)] = 8
-
-
-class ModelSection(Section):
-    """A classifier of texts, or of pictures where `images` names the columns it reads.
-
-    text : the columns it reads, by default all of creatives.columns.text. They are joined by `separator` (a line
-        break) or by a `template` such as {title} [SEP] {body}, or scored `apart`: the highest or mean score counts.
-    dtype : what it computes in; the narrower ones need a GPU that is fast in them.
-    """
-
-    path: str
-    outputs: dict[Word, str] = Field(min_length=1)
-    text: Annotated[Names, Field(min_length=1)] | None = None
-    images: Annotated[Names, Field(min_length=1)] | None = None
-    frames: FramesSection | None = None
-    max_length: Annotated[int, Field(ge=8)] | None = None
-    separator: str | None = None
-    template: str | None = None
-    apart: Literal["max", "mean"] | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    trained: Trained | None = None
-    calibration: CalibrationSection | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> ModelSection:
-        texts = ("text", "max_length", "separator", "template", "apart")
-        given = [name for name in texts if getattr(self, name) is not None]
-        if self.images and given:
-            raise ValueError(f"reads pictures, and {given[0]} belongs to texts")
-        if sum(getattr(self, name) is not None for name in ("separator", "template", "apart")) > 1:
-            raise ValueError("joins its fields by `separator` or by `template`, or scores them `apart`; choose one")
-        if self.frames and not self.images:
-            raise ValueError("`frames` belongs to a model that reads pictures; name them in `images`")
-        return self
-
-
-class ScoresSection(Section):
-    """Scores somebody else computed: a file keyed by creative, or columns of the creatives."""
-
-    path: str | None = None
-    key: str = "creative_id"
-    columns: dict[Word, str] = Field(default_factory=dict)
-    creatives: dict[Word, str] = Field(default_factory=dict)
-    trained: Trained | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ScoresSection:
-        if bool(self.path) == bool(self.creatives) or bool(self.path) != bool(self.columns):
-            raise ValueError("needs either `path` with `columns: {policy: column}` or `creatives: {policy: column}`")
-        return self
-
-    @property
-    def policies(self) -> dict[str, str]:
-        return self.creatives or self.columns
 
 
 class RuleSection(Section):
@@ -286,7 +173,7 @@ class Config(Section):
     creatives: CreativesSection
     labels: LabelsSection | None = None
     audits: AuditsSection | None = None
-    policies: Annotated[list[Word], Field(min_length=1), AfterValidator(_each_once)]
+    policies: Annotated[list[Word], Field(min_length=1), AfterValidator(each_once)]
     models: dict[Word, ModelSection] = Field(default_factory=dict)
     scores: dict[Word, ScoresSection] = Field(default_factory=dict)
     strategies: dict[str, StrategySection] = Field(default_factory=dict)

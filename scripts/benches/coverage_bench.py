@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from record import Bar, Bench, within
 
-from engine.conclude import make_question
+from engine.conclude.numbers import make_question
 from engine.config import Config, load_config
 from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import naive_counts

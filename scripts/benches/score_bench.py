@@ -79,7 +79,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of every contestant (default: all)")
     parser.add_argument("--synthetic", type=int, default=20_000, help="made-up contents")
-    parser.add_argument("--shards", type=int, default=3)
+    parser.add_argument("--shards", type=int, default=10)
     parser.add_argument("--shard-seconds", type=float, default=10.0)
     parser.add_argument("--demo", type=Path, default=DEMO, help=f"creatives whose lengths are copied ({DEMO})")
     parser.add_argument("--model", type=Path, default=MODEL, help=f"model folder ({MODEL})")

@@ -18,7 +18,7 @@ from engine.estimate.sample import sample_of_all
 from engine.records import ScoredSample
 
 RATES = (0.05, 0.1, 0.3)
-REPETITIONS = 80
+REPETITIONS = 60
 Z = 4.0
 
 

@@ -1,29 +1,22 @@
-"""The last two stages: replayed totals and labels → numbers → files a person reads."""
+"""The report stage: numbers → summary.json, tables and the pages a person reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import __version__, store
-from engine.config.sections import Config, ModelSection, ScoresSection
+from engine.conclude.numbers import Numbers, sections_read
+from engine.config.sections import Config
 from engine.errors import DataError
-from engine.estimate.estimates import estimate_all
 from engine.estimate.metrics import FORMULAS
-from engine.estimate.naive import NaiveCount, naive_counts
 from engine.estimate.outcomes import outcome_counts, swap_sums
-from engine.estimate.question import Prices, Question
 from engine.estimate.reliability import reliability_curves
-from engine.estimate.truth import true_values
-from engine.read.labelled import census, join_labels, read_truth, scored_sample
-from engine.read.shards import read_table
-from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design, Estimate, LabelledRows, LabelTable
+from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design
 from engine.report.markdown import render_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
@@ -36,97 +29,9 @@ from engine.report.summary import (
 )
 from engine.report.tables import estimates_table, truth_table
 from engine.stages.read import Creatives
-from engine.stages.replay import Replayed, replay_stage
-from engine.stages.run import Run, compared, models_read, sources_read
+from engine.stages.replay import Replayed
+from engine.stages.run import Run
 from engine.stages.score import Scored
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Everything a run concludes. truths: the true values, where a simulation knows them."""
-
-    question: Question
-    replayed: Replayed
-    estimates: list[Estimate]
-    truths: list[Estimate]
-    naive: list[NaiveCount]
-    naive_truths: dict[tuple[str, str, str], float | None]
-    overlapping: int
-    drawn_inside: int
-
-
-def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
-    """Replay and estimate; where `report.truth` is given, compute the same numbers from it."""
-    truth, truth_identity = _truth(run.config)
-    replayed = replay_stage(run, creatives, scored, keep_all=truth is not None, keep_identity=truth_identity)
-    prepared = run.prepared
-    labels = prepared.labels or _no_labels(len(run.config.policies))
-    inside = join_labels(replayed.kept, labels, prepared.audit)
-    kept = _without_training(run, replayed.kept)
-    rows = join_labels(kept, labels, prepared.audit)
-    overlapping = len(inside.pi_n) - len(rows.pi_n)
-    question = make_question(run, replayed, rows, scored.contents, overlapping)
-    sample = run.config.creatives.sample
-    if sample is not None:
-        by_advertiser = sample.by == "advertiser"
-        stand = scored_sample(replayed.kept, labels, prepared.audit, sample.share, clustered=by_advertiser)
-        question = replace(question, scored=stand)
-    with run.progress.stage("estimate", 1) as step:
-        estimates = estimate_all(question)
-        truths: list[Estimate] = []
-        if truth is not None:
-            ids, y_nP = read_truth(truth, run.config.policies)
-            truths = true_values(replace(question, rows=census(kept, ids, y_nP)))
-        step(len(rows.pi_n))
-    by_key = truth_by_key(truths)
-    naive = list(naive_counts(question))
-    naive_truths = {
-        (n.strategy, n.policy, n.metric): by_key.get(
-            (n.strategy, None, n.policy, "all", "all", "creatives", "machine", n.metric)
-        )
-        for n in naive
-    }
-    return Numbers(
-        question, replayed, estimates, truths, naive, naive_truths, overlapping, int((inside.stratum_n >= 0).sum())
-    )
-
-
-def make_question(
-    run: Run, replayed: Replayed, rows: LabelledRows, contents: Mapping[str, int], overlapping: int = 0
-) -> Question:
-    """Return what the estimators are asked. contents: how many contents each model scores."""
-    config = run.config
-    cost = config.cost
-    prices = None
-    if cost is not None:
-        each = cost.million_contents / 1e6
-        prices = Prices(
-            cost.leaked,
-            cost.overkilled,
-            cost.review_minute * cost.minutes_per_review,
-            tuple(
-                each * sum(contents[model] for model in models_read(config, strategy))
-                for strategy in run.prepared.table.strategies
-            ),
-            cost.weighting,
-        )
-    columns = config.creatives.columns
-    unmapped = {
-        name: f"creatives.columns.{name} is not set" for name in WEIGHTINGS[1:] if getattr(columns, name) is None
-    }
-    return Question(
-        table=run.prepared.table,
-        policies=tuple(config.policies),
-        segments=replayed.segments,
-        totals=replayed.totals,
-        rows=rows,
-        confidence=config.estimate.confidence,
-        pair=compared(run),
-        prices=prices,
-        refused=config.exposure.refused,
-        overlapping=overlapping,
-        unmapped=unmapped,
-    )
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
@@ -207,32 +112,8 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
     }
 
 
-def _truth(config: Config) -> tuple[pa.Table | None, str]:
-    return read_table(config.report.truth, "report.truth") if config.report.truth else (None, "")
-
-
-def _no_labels(policies: int) -> LabelTable:
-    none = np.zeros((0, policies), np.int8)
-    return LabelTable((), none, none, np.zeros(0), np.zeros(0, np.int32), {})
-
-
-def _sections(run: Run) -> Mapping[str, ModelSection | ScoresSection]:
-    """Return the models and brought scores that some strategy reads."""
-    known: dict[str, ModelSection | ScoresSection] = {**run.config.models, **run.config.scores}
-    read = {name for s in run.prepared.table.strategies for name in sources_read(s)}
-    return {name: section for name, section in known.items() if name in read}
-
-
-def _without_training(run: Run, kept: pa.Table) -> pa.Table:
-    """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
-    ends = [section.trained.until for section in _sections(run).values() if section.trained]
-    if not ends:
-        return kept
-    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))
-
-
 def _overlap_words(run: Run, overlapping: int) -> str:
-    unknown = [name for name, section in _sections(run).items() if section.trained is None]
+    unknown = [name for name, section in sections_read(run).items() if section.trained is None]
     words = []
     if overlapping:
         words.append(
