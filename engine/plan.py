@@ -22,6 +22,7 @@ from engine.progress import Progress
 from engine.read.creatives import ROW
 from engine.read.sampling import uniform
 from engine.records import F64, Flags
+from engine.stages.calibration import labelled_before
 from engine.stages.contents import list_contents
 from engine.stages.read import Creatives, creatives_plan, read_stage
 from engine.stages.run import Run
@@ -36,7 +37,8 @@ _Z = 1.96
 class Option:
     """One way to score. Half-widths are null where the option cannot answer.
 
-    to_score : model → contents without a score; upper bounds for a model that strategies read only in places.
+    to_score : model → contents without a score; upper bounds for a model that strategies read only in places, and where
+        near-copies share scores.
     cost : in the config's prices; hours : at the pace of the latest run of the same models, one machine.
     leakage, overkill, decisions : half-widths of leakage_rate, overkill_rate and review_rate.
     """
@@ -61,12 +63,14 @@ def plan(config: Config, progress: Progress) -> list[Option]:
     units = table["advertiser_id"] if by == "advertiser" else None
     label_widths = _label_widths(run)
     wanted = sorted({*SHARES, *([config.creatives.sample.share] if config.creatives.sample else [])} - {0.0, 1.0})
-    options = [_option(run, table, "labelled only", labelled, label_widths, _audit_width(run))]
+    options = [_option(run, creatives, table, "labelled only", labelled, label_widths, _audit_width(run))]
     for share in wanted:
         width = _sample_width(labelled, share, units)
-        options.append(_option(run, table, f"{share:.4g} of {by}s", labelled | (chance < share), label_widths, width))
+        options.append(
+            _option(run, creatives, table, f"{share:.4g} of {by}s", labelled | (chance < share), label_widths, width)
+        )
     everything = np.ones(table.num_rows, bool)
-    options.append(_option(run, table, "everything", everything, label_widths, 0.0))
+    options.append(_option(run, creatives, table, "everything", everything, label_widths, 0.0))
     return [_priced(run, option) for option in options]
 
 
@@ -78,12 +82,21 @@ def _creatives(run: Run, creatives: Creatives) -> pa.Table:
 
 
 def _option(
-    run: Run, table: pa.Table, name: str, chosen: Flags, labels: tuple[float | None, float | None], width: float | None
+    run: Run,
+    creatives: Creatives,
+    table: pa.Table,
+    name: str,
+    chosen: Flags,
+    labels: tuple[float | None, float | None],
+    width: float | None,
 ) -> Option:
     some = table.filter(pa.array(chosen))
     to_score = {}
     for model in model_plans(run):
-        contents = list_contents(some.select([ROW, model.reading.id_column]), model.reading.id_column)
+        columns = [ROW, model.reading.id_column]
+        before = labelled_before(run, creatives, model)
+        rows = [some.select(columns), *([] if before is None else [before])]
+        contents = list_contents(pa.concat_tables(rows).sort_by(ROW), model.reading.id_column)
         sheet = ScoreSheet(model, contents, np.ones(len(contents), bool))
         sheet.read(shared_scores(run))
         to_score[model.name] = int(sheet.missing_U.sum())

@@ -200,6 +200,7 @@ def _opening(config: Config, name: str, folder: ModelFolder) -> Opening:
         folder,
         columns=len(reading.columns),
         fields=FieldRule(separator, template, section.apart),
+        text_bytes=config.limits.text_characters,
         limits=picture_limits(config),
         frames=frames,
         dtype=section.dtype,

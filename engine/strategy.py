@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.expression import ALWAYS, And, Atom, Expression, Not, Or, atoms
-from engine.records import I8, I32, I64, LOGGED, Decision, Flags
+from engine.records import I8, I32, I64, LOGGED, Decision
 
 PUSH, AND, OR, NOT, TRUE = range(5)  # operations of a rule's postfix program
 NO_POLICY = -1
@@ -47,6 +47,7 @@ class Rule:
     policy: str | None = None
     final: Decision | None = None  # known only of history's own decisions
     final_share: float = 1.0
+    guard: bool = False  # the engine's own: it sends what turns on a missing score to REVIEW
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,6 @@ class StrategyTable:
     op_L, arg_L : postfix programs of all rules, one after the other; PUSH takes the atom `arg`.
     rule_start_R : int64, R + 1 bounds into op_L. strategy_start_S : int64, S + 1 bounds into rules.
     rules : per strategy its rules in deciding order, the last one always fires; an outcome is an index into it.
-    guarded_S : the first rule is the engine's own, which sends creatives with a missing score to REVIEW.
     """
 
     strategies: tuple[Strategy, ...]
@@ -79,7 +79,6 @@ class StrategyTable:
     rule_start_R: I64
     strategy_start_S: I64
     rules: tuple[tuple[Rule, ...], ...]
-    guarded_S: Flags
     stack: int
 
     @property
@@ -97,10 +96,9 @@ def build_table(strategies: Sequence[Strategy], *, missing_to_review: bool = Fal
 
     Parameters
     ----------
-    missing_to_review : a creative that lacks a score which the strategy reads goes to REVIEW.
+    missing_to_review : a creative goes to REVIEW where its decision turns on a score that is missing.
     """
-    guarded = [missing_to_review and any(map(model_of, columns_read(strategy))) for strategy in strategies]
-    ordered = tuple(_deciding_order(strategy, guard) for strategy, guard in zip(strategies, guarded, strict=True))
+    ordered = tuple(_deciding_order(strategy, missing_to_review) for strategy in strategies)
     known: dict[Atom, int] = {}
     ops: list[int] = []
     args: list[int] = []
@@ -118,7 +116,6 @@ def build_table(strategies: Sequence[Strategy], *, missing_to_review: bool = Fal
         rule_start_R=np.array(rule_start, np.int64),
         strategy_start_S=np.cumsum([0, *map(len, ordered)], dtype=np.int64),
         rules=ordered,
-        guarded_S=np.array(guarded, bool),
         stack=depth,
     )
 
@@ -140,14 +137,37 @@ def logged_strategy(pairs: Sequence[tuple[int, Rule]]) -> Strategy:
     return Strategy(LOGGED, rules[:-1], replace(rules[-1], when=ALWAYS), words="history's own decisions")
 
 
-def _deciding_order(strategy: Strategy, guard: bool) -> tuple[Rule, ...]:
+def _deciding_order(strategy: Strategy, missing_to_review: bool) -> tuple[Rule, ...]:
     rules = list(strategy.rules) if strategy.match == "first" else _harshest_first(strategy.rules)
-    if guard:
-        scores = [name for name in columns_read(strategy) if model_of(name)]
-        owners = {rule.policy for rule in (*strategy.rules, strategy.otherwise)}
-        owner = owners.pop() if len(owners) == 1 else None
-        rules.insert(0, Rule(Or(tuple(Atom(name, "missing", ()) for name in scores)), Decision.REVIEW, policy=owner))
+    if missing_to_review:
+        rules = [each for rule in rules for each in (*_guard(rule), rule)]
     return (*rules, replace(strategy.otherwise, when=ALWAYS))
+
+
+def _guard(rule: Rule) -> list[Rule]:
+    """Return the rule that fires before this one where it may hold or fail, by the value of a missing score."""
+    if not any(model_of(atom.column) for atom in atoms(rule.when)):
+        return []
+    doubt = And((_may(rule.when, True), _may(rule.when, False)))
+    return [Rule(doubt, Decision.REVIEW, policy=rule.policy, guard=True)]
+
+
+def _may(expression: Expression, holds: bool) -> Expression:
+    """Return where an expression may hold (or fail): a comparison with a missing score may do both."""
+    match expression:
+        case Atom(column=column, operator=operator):
+            plain = expression if holds else Not(expression)
+            if not model_of(column) or operator == "missing":
+                return plain
+            return Or((plain, Atom(column, "missing", ())))
+        case Not(part):
+            return _may(part, not holds)
+        case And(parts):
+            every = tuple(_may(part, holds) for part in parts)
+            return And(every) if holds or not every else Or(every)
+        case Or(parts):
+            every = tuple(_may(part, holds) for part in parts)
+            return Or(every) if holds else And(every)
 
 
 def _harshest_first(rules: Sequence[Rule]) -> list[Rule]:

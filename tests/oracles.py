@@ -116,16 +116,28 @@ def first_to_fire(rules: Sequence[Tree], creative: Creative, single: Iterable[st
     return len(rules)
 
 
-def may(tree: Tree, creative: Creative, unknown: Iterable[str], single: Iterable[str] = ()) -> tuple[bool, bool]:
-    """Return whether a tree may hold and whether it may fail, when nothing is known of some columns."""
+def may(
+    tree: Tree,
+    creative: Creative,
+    unknown: Iterable[str],
+    single: Iterable[str] = (),
+    *,
+    missing_is_known: bool = False,
+) -> tuple[bool, bool]:
+    """Return whether a tree may hold and whether it may fail, when the values of some columns are unknown.
+
+    missing_is_known : of those columns it is known whether they are missing.
+    """
     kind = tree[0]
     if kind in ("and", "or"):
-        held, failed = zip(*(may(part, creative, unknown, single) for part in tree[1:]), strict=True)
+        held, failed = zip(
+            *(may(part, creative, unknown, single, missing_is_known=missing_is_known) for part in tree[1:]), strict=True
+        )
         return (all(held), any(failed)) if kind == "and" else (any(held), all(failed))
     if kind == "not":
-        held, failed = may(tree[1], creative, unknown, single)
+        held, failed = may(tree[1], creative, unknown, single, missing_is_known=missing_is_known)
         return failed, held
-    if columns(tree) & set(unknown):
+    if columns(tree) & set(unknown) and not (kind == "missing" and missing_is_known):
         return True, True
     held = holds(tree, creative, single)
     return held, not held

@@ -130,13 +130,17 @@ def test_a_strategy_without_rules_is_its_otherwise() -> None:
     assert table.op_L.tolist() == [TRUE]
 
 
-def test_a_missing_score_goes_to_review_before_any_rule() -> None:
-    written = (rule('v1.scam >= 0.5 or region == "US"', "APPROVE"), rule("v2.scam >= 0.5", "REJECT"))
-    strategy = Strategy("s", written, APPROVE)
-    (rules,) = build_table([strategy], missing_to_review=True).rules
-    assert rules[0].decision is Decision.REVIEW
-    assert rules[0].when == parse("missing(v1.scam) or missing(v2.scam)")
-    assert rules[1:3] == written
+def test_before_each_rule_that_reads_a_score_stands_a_guard_owed_to_its_policy() -> None:
+    rules = (
+        Rule(parse("v1.scam >= 0.9"), Decision.REJECT, policy="scam"),
+        Rule(parse('region == "US"'), Decision.REVIEW),
+        Rule(parse("not v2.scam < 0.5"), Decision.REJECT, policy="adult"),
+    )
+    strategy = Strategy("s", rules, Rule(ALWAYS, Decision.APPROVE))
+    (found,) = build_table([strategy], missing_to_review=True).rules
+    assert [rule.guard for rule in found] == [True, False, False, True, False, False]
+    assert [rule.policy for rule in found if rule.guard] == ["scam", "adult"]
+    assert all(rule.decision is Decision.REVIEW for rule in found if rule.guard)
 
 
 def test_a_strategy_that_reads_no_score_sends_nobody_to_review_for_a_missing_one() -> None:

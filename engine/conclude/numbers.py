@@ -23,7 +23,7 @@ from engine.report.summary import (
 )
 from engine.stages.read import Creatives
 from engine.stages.replay import Replayed, replay_stage
-from engine.stages.run import Run, compared, models_read, sources_read
+from engine.stages.run import Run, compared, sources_read
 from engine.stages.score import Scored
 
 
@@ -51,7 +51,7 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
     kept = _without_training(run, replayed.kept)
     rows = join_labels(kept, labels, prepared.audit)
     overlapping = len(inside.pi_n) - len(rows.pi_n)
-    question = make_question(run, replayed, rows, scored.contents, overlapping)
+    question = make_question(run, replayed, rows, scored.billed, overlapping)
     sample = run.config.creatives.sample
     if sample is not None:
         by_advertiser = sample.by == "advertiser"
@@ -78,22 +78,22 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
 
 
 def make_question(
-    run: Run, replayed: Replayed, rows: LabelledRows, contents: Mapping[str, int], overlapping: int = 0
+    run: Run,
+    replayed: Replayed,
+    rows: LabelledRows,
+    billed: Mapping[str, Mapping[str, int | None]],
+    overlapping: int = 0,
 ) -> Question:
-    """Return what the estimators are asked. contents: how many contents each model scores."""
+    """Return what the estimators are asked. billed : model → strategy → contents, None where nobody knows."""
     config = run.config
     cost = config.cost
     prices = None
     if cost is not None:
-        each = cost.million_contents / 1e6
         prices = Prices(
             cost.leaked,
             cost.overkilled,
             cost.review_minute * cost.minutes_per_review,
-            tuple(
-                each * sum(contents[model] for model in models_read(config, strategy))
-                for strategy in run.prepared.table.strategies
-            ),
+            tuple(_scoring(cost.million_contents / 1e6, billed, name) for name in run.prepared.table.names),
             cost.weighting,
         )
     columns = config.creatives.columns
@@ -137,3 +137,11 @@ def _without_training(run: Run, kept: pa.Table) -> pa.Table:
     if not ends:
         return kept
     return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))
+
+
+def _scoring(price: float, billed: Mapping[str, Mapping[str, int | None]], strategy: str) -> float | None:
+    """Return what a strategy's scores cost, None where nobody knows how many it would have needed."""
+    counts = [by_strategy[strategy] for by_strategy in billed.values() if strategy in by_strategy]
+    if price == 0.0:
+        return 0.0
+    return None if None in counts else price * sum(count for count in counts if count is not None)

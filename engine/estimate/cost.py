@@ -43,6 +43,10 @@ def costs(view: View, baseline: View | None = None) -> Iterator[Estimate]:
             f"{question.overlapping} labelled creatives lie inside a model's training: a total cannot leave them out"
         )
         null = [reason] * len(null)
+    elif any(question.prices.scoring_S[side.strategy] is None for side in sides):
+        null[0] = null[0] or (
+            "which contents this strategy alone would have scored is not known: another one asks the same model"
+        )
     for inference in question.inferences:
         if all(null) or question.prices is None:
             yield from rows_of(empty_block(null), subject, inference, question)
@@ -121,5 +125,6 @@ def _value(prices: Prices, view: View, times: float) -> tuple[F64, F64]:
         outcome_n = view.question.rows.outcome_Sn[view.strategy, view.sample.rows_n]
         value_n = value_n + prices.per_review * view.given.review_O[outcome_n]
         certain = np.zeros(len(view.question.segments.name))
-    certain[0] += prices.scoring_S[view.strategy]
+    scoring = prices.scoring_S[view.strategy]
+    certain[0] += np.nan if scoring is None else scoring  # null under `all`, see costs
     return value_n, certain

@@ -14,13 +14,13 @@ from engine.strategy import StrategyTable
 class Prices:
     """What things cost, in the user's money.
 
-    weighting : what a leaked or overkilled unit is. scoring_S : cost of the scores that each strategy reads.
+    weighting : what a leaked or overkilled unit is. scoring_S : cost of the scores that each strategy reads, or None.
     """
 
     leaked: float
     overkilled: float
     per_review: float
-    scoring_S: tuple[float, ...]
+    scoring_S: tuple[float | None, ...]
     weighting: str
 
 

@@ -14,7 +14,7 @@ from engine.records import I64
 def dropped_rows(table: pa.Table, rule: str, source: str) -> I64:
     """Return the rows that `creatives.on_duplicate` leaves out, sorted.
 
-    table : creative_id and row of all creatives. rule : stop, first or last.
+    table : creative_id and row of all creatives, by rising row. rule : stop, first or last.
 
     Raises
     ------

@@ -35,10 +35,9 @@ def asks(table: StrategyTable, columns: Sequence[Column], rows: int, model: str,
     true_D, false_D = np.zeros((2, table.stack), np.uint64)
     for s, strategy in enumerate(table.strategies):
         first, last = (int(x) for x in table.strategy_start_S[s : s + 2])
-        guard = first if table.guarded_S[s] else -1
         if any(model_of(name) == model for name in columns_read(strategy)):
             kernels.ask(
-                atom_KW, open_K, table.op_L, table.arg_L, table.rule_start_R, reads_R, first, last, guard,
+                atom_KW, open_K, table.op_L, table.arg_L, table.rule_start_R, reads_R, first, last,
                 true_D, false_D, asked_W,
             )  # fmt: skip
     flag_N = np.zeros(rows, bool)
@@ -66,9 +65,9 @@ def levels(table: StrategyTable, models: Sequence[str]) -> tuple[tuple[str, ...]
 
 
 def asks_always(table: StrategyTable, strategy: int, model: str) -> bool:
-    """Say whether a strategy's first rule (but for the guard) reads nothing but this model: then all are asked."""
+    """Say whether a strategy's first rule (but for its guard) reads nothing but this model: then all are asked."""
     first, last = (int(x) for x in table.strategy_start_S[strategy : strategy + 2])
-    first += int(table.guarded_S[strategy])
+    first += table.rules[strategy][0].guard
     if first == last:
         return False
     read = {table.atoms[k].column for k in _atoms_of(table, first)}

@@ -71,13 +71,12 @@ def decide(
 @njit(cache=True, nogil=True)
 def ask(
     atom_KW: U64, open_K: Flags, op_L: I8, arg_L: I32, rule_start_R: I64, reads_R: Flags, first: int, last: int,
-    guard: int, true_D: U64, false_D: U64, asked_W: U64,
+    true_D: U64, false_D: U64, asked_W: U64,
 ) -> None:  # fmt: skip
     """Set the bits of creatives whose decision under one strategy may turn on a rule of `reads_R`.
 
     Kleene's three values: of an atom of `open_K` it is unknown whether it holds, so true_D and false_D (scratch, as
     deep as any program) say what may hold and what may fail. A creative is done with once a rule surely fires.
-    guard : the rule that sends missing scores to REVIEW; what is not scored yet is not missing. -1: there is none.
     """
     for w in range(atom_KW.shape[1]):
         left = _ALL
@@ -89,8 +88,8 @@ def ask(
                     top += 1
                     bits = atom_KW[arg_L[i], w]
                     unknown = open_K[arg_L[i]]
-                    true_D[top] = bits if not unknown else (np.uint64(0) if rule == guard else _ALL)
-                    false_D[top] = ~bits if not unknown else _ALL
+                    true_D[top] = _ALL if unknown else bits
+                    false_D[top] = _ALL if unknown else ~bits
                 elif op == AND:
                     top -= 1
                     true_D[top] &= true_D[top + 1]

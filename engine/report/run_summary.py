@@ -102,8 +102,8 @@ class NearCopySummary:
     contents: int
     propagated: int
     checked: int
-    mean: float
-    largest: float
+    mean: float | None
+    largest: float | None
     sides: tuple[tuple[float, float, float], ...]
 
 

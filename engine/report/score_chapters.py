@@ -77,7 +77,7 @@ def _agreement_rows(facts: NearCopySummary) -> tuple[tuple[Cell, ...], ...]:
     first = (
         Cell(wording.clip(facts.column, 60), tone="code"),
         *(Cell(wording.count(number), tone="number") for number in counts),
-        *(Cell(f"{number:.3g}", tone="number") for number in (facts.mean, facts.largest)),
+        *(Cell(wording.DASH if x is None else f"{x:.3g}", tone="number") for x in (facts.mean, facts.largest)),
     )
     empty = (Cell("", tone="code"), *(Cell("", tone="number") for _ in range(len(first) - 1)))
     sides = [

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.records import F64, UNCALIBRATED, WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows
 from engine.report.tables import KEY, key_of
-from engine.strategy import StrategyTable
+from engine.strategy import Rule, StrategyTable
 
 BINS = 20
 _SHOWN = tuple(field.name for field in fields(Estimate) if field.name not in ("segment_by", "segment"))
@@ -90,7 +90,7 @@ def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
         whole = max(1, int(count_O.sum()))
         rules = [
             {
-                "rule": _rule_words(rule.decision, rule.share, i, len(facts.table.rules[s])),
+                "rule": _rule_words(facts.table.rules[s], i),
                 "creatives": int(count_O[i]),
             }
             for i, rule in enumerate(facts.table.rules[s])
@@ -117,6 +117,10 @@ def truth_by_key(truths: Sequence[Estimate]) -> dict[tuple[str | None, ...], flo
     return {key_of(truth): truth.estimate for truth in truths}
 
 
-def _rule_words(decision: Decision, share: float, index: int, count: int) -> str:
-    name = f"{decision.name} {share:g}" if share < 1 else decision.name
-    return f"otherwise: {name}" if index == count - 1 else f"rule {index + 1}: {name}"
+def _rule_words(rules: Sequence[Rule], index: int) -> str:
+    rule = rules[index]
+    if rule.guard:
+        return "a score is missing: REVIEW"
+    name = f"{rule.decision.name} {rule.share:g}" if rule.share < 1 else rule.decision.name
+    number = sum(not each.guard for each in rules[: index + 1])
+    return f"otherwise: {name}" if index == len(rules) - 1 else f"rule {number}: {name}"

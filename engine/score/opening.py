@@ -25,13 +25,15 @@ BACKEND = "transformers"
 class Opening:
     """A model folder and its settings.
 
-    columns : how many columns of a creative it reads. fields : of texts. limits, frames : of pictures.
+    columns : how many columns of a creative it reads. fields : of texts. text_bytes : a field is cut there.
+    limits, frames : of pictures.
     dtype : what it computes in. device, threads : where; no part of the fingerprint.
     """
 
     folder: ModelFolder
     columns: int = 1
     fields: FieldRule = field(default_factory=FieldRule)
+    text_bytes: int = 100_000
     limits: PictureLimits = field(default_factory=PictureLimits)
     frames: FrameRule = field(default_factory=FrameRule)
     dtype: Dtype = "float32"
@@ -50,7 +52,7 @@ class Opening:
         """
         folder = self.folder
         made_of = [folder.kind, folder.files, folder.activation, self.columns, self.dtype, BACKEND]
-        texts = [folder.max_length, asdict(self.fields), KERNEL_VERSION]
+        texts = [folder.max_length, asdict(self.fields), self.text_bytes, KERNEL_VERSION]
         pictures = [asdict(self.limits), asdict(self.frames), DECODE_VERSION, IMAGE_VERSION]
         settings = texts if folder.kind == "text" else pictures
         return blake3(json.dumps([made_of, settings]).encode()).hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from blake3 import blake3
 
 from engine import store
 from engine.execute import Needs
@@ -36,7 +37,9 @@ def contents_of(run: Run, creatives: Creatives, plans: Sequence[ModelPlan]) -> d
     for reading in dict.fromkeys(plan.reading for plan in plans):
         table = _rows(run, creatives, reading)
         before = [
-            rows for plan in plans if plan.reading == reading and (rows := labelled_before(run, plan)) is not None
+            rows
+            for plan in plans
+            if plan.reading == reading and (rows := labelled_before(run, creatives, plan)) is not None
         ]
         every = list_contents(pa.concat_tables([*before[:1], table]).sort_by(ROW), reading.id_column)
         replayed = np.zeros(len(every), bool)
@@ -68,17 +71,26 @@ def asked_of(
         models = tuple((plans[n].name, plans[n].reading) for n in some)
         shared = AskPlan(creatives_plan(run, creatives), table, scored, models, unscored)
         folder = run.directory.path / "asked" / str(level)
-        run.map("ask", AskTask(folder, run.identity), run.shards, Needs(), shared)
-        found = pa.concat_tables(read_identified(store.shard_path(folder, s.number), run.identity) for s in run.shards)
+        identity = store.fingerprint([run.identity, [_digest(table) for table in scored], sorted(unscored), models])
+        run.map("ask", AskTask(folder, identity), run.shards, Needs(), shared)
+        found = pa.concat_tables(read_identified(store.shard_path(folder, s.number), identity) for s in run.shards)
         for number, n in enumerate(some):
             ids = found["content_id"].filter(pc.equal(found["model"], number))
             asked[n][:] = False
             asked[n][contents[plans[n].reading].every.find(ids)] = True
     for plan, asked_U in zip(plans, asked, strict=True):
-        before = labelled_before(run, plan)
+        before = labelled_before(run, creatives, plan)
         if before is not None:
             asked_U[contents[plan.reading].every.find(before[plan.reading.id_column])] = True
     return asked
+
+
+def _digest(table: ScoreTable) -> str:
+    """Return a hash of scores: what is asked next depends on them."""
+    digest = blake3()
+    for values in (table.key_high_U, table.key_low_U, *table.values_KU):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def _rows(run: Run, creatives: Creatives, reading: Reading) -> pa.Table:
@@ -86,3 +98,10 @@ def _rows(run: Run, creatives: Creatives, reading: Reading) -> pa.Table:
     columns = [ROW, reading.id_column] + (["creative_id", SAMPLED] if run.prepared.spec.sample else [])
     tables = (plan.scored(plan.without_duplicates(table)) for table in run.tables(columns))
     return pa.concat_tables(each.select([ROW, reading.id_column]) for each in tables)
+
+
+def distinct_contents(run: Run, creatives: Creatives, reading: Reading) -> int:
+    """Return how many contents the creatives of the period have, scored or not."""
+    plan = creatives_plan(run, creatives)
+    tables = (plan.without_duplicates(table) for table in run.tables([ROW, reading.id_column]))
+    return len(list_contents(pa.concat_tables(tables), reading.id_column))

@@ -27,15 +27,12 @@ def score_missing(run: Run, level: int, sheets: Sequence[ScoreSheet], scores: st
             store.commit_table(store.shard_path(folder, shard.number), table, run.identity)
             todo.append(shard)
     plans = tuple(sheet.plan for sheet in sheets)
-    task = ScoreTask(plans, folder, run.identity, scores, spec.text_bytes, spec.missing_score_allowed)
+    task = ScoreTask(plans, folder, run.identity, scores, spec.missing_score_allowed)
     needs = Needs(cpus=float(config.execute.threads_per_worker), gpus=config.execute.gpus_per_worker, apart=True)
     run.progress.waited("score", run.map("score", task, todo, needs, None))
     for sheet in sheets:
         sheet.read(scores)
         assert not sheet.missing_U.any(), "the stage scored what was missing"
-    if not spec.missing_score_allowed:
-        for sheet in sheets:
-            sheet.refuse_missing(str(scores.path))
 
 
 def _todo(run: Run, sheets: Sequence[ScoreSheet]) -> list[pa.Table]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from engine import store
@@ -13,7 +14,7 @@ from engine.prepare import picture_limits
 from engine.read.creatives import ROW
 from engine.read.duplicates import dropped_rows
 from engine.records import I64
-from engine.stages.run import Run, read_identified
+from engine.stages.run import Run, earlier_tables, read_identified
 from engine.tasks.creatives import CreativesPlan
 from engine.tasks.read import ReadTask, quarantine_path
 
@@ -50,11 +51,12 @@ def read_stage(run: Run) -> Creatives:
             f"{run.config.creatives.path}: none of {counts.get('read', 0)} creatives lies in the period "
             f"({run.config.period.from_:%Y-%m-%d} until {run.config.period.until:%Y-%m-%d})"
         )
-    ids = pa.concat_tables(run.tables(["creative_id", ROW]))
+    kept = pa.concat_tables(run.tables(["creative_id", ROW]))
+    earlier = pa.concat_tables(table.select(["creative_id", ROW]) for table in earlier_tables(run))
+    ids = pa.concat_tables([kept, earlier]).sort_by(ROW)
     dropped = dropped_rows(ids, run.config.creatives.on_duplicate, run.config.creatives.path)
-    if len(dropped):
-        counts["kept"] -= len(dropped)
-    counts["duplicates_dropped"] = len(dropped)
+    counts["duplicates_dropped"] = int(np.isin(kept[ROW].to_numpy(), dropped).sum())
+    counts["kept"] -= counts["duplicates_dropped"]
     return Creatives(counts, dropped, quarantine)
 
 

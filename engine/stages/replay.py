@@ -48,7 +48,7 @@ def replay_stage(run: Run, creatives: Creatives, scored: Scored, *, keep_all: bo
         kept_ids=None if keep_all or prepared.spec.sample else run.labelled,
         pair=compared(run),
     )
-    identity = store.fingerprint([run.identity, keep_all, keep_identity])
+    identity = store.fingerprint([run.identity, keep_all, keep_identity, scored.hashes])
     folder = run.directory.path / "cells"
     run.map("replay", ReplayTask(folder, identity), run.shards, Needs(), plan)
     outcomes = prepared.table.outcomes

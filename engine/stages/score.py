@@ -12,15 +12,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from engine import store
 from engine.errors import DataError
+from engine.estimate.calibration import CalibrationMap
 from engine.read.images import NO_PICTURE
-from engine.records import ScoreTable
-from engine.replay.asking import levels
+from engine.records import Flags, ScoreTable
+from engine.replay.asking import asks_always, levels
 from engine.score.folder import ModelFolder
-from engine.stages.asked import asked_of, contents_of
+from engine.stages.asked import asked_of, contents_of, distinct_contents
 from engine.stages.calibration import calibrated, fit_maps, map_facts
 from engine.stages.missing import score_missing, this_machine
 from engine.stages.near_copies import find_near_copies, thresholds
@@ -34,13 +36,16 @@ from engine.tasks.score import ModelPlan
 class Scored:
     """Scores of the contents of the run, as strategies read them.
 
-    contents : model → contents that it scored for this run, whenever that was. scored_now : those of them that were
-    scored now rather than found. twice : scored by this run and by another one at the same time.
+    hashes : of the run's own score files. contents : model → contents that it scored for this run, whenever that was.
+    billed : model → strategy → contents that the strategy alone would have it score, None where nobody knows.
+    scored_now : those that were scored now rather than found. twice : by this run and by another one at the same time.
     calibration, near_copies : what the report says of maps and of scores that stand for near-copies, by score column.
     """
 
     tables: tuple[ScoreTable, ...] = ()
+    hashes: tuple[str, ...] = ()
     contents: dict[str, int] = field(default_factory=dict)
+    billed: dict[str, dict[str, int | None]] = field(default_factory=dict)
     scored_now: dict[str, int] = field(default_factory=dict)
     twice: dict[str, int] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
@@ -55,18 +60,23 @@ def score_stage(run: Run, creatives: Creatives, *, scores_exist: bool = False) -
     DataError : `scores_exist` was promised and a content has none.
     """
     plans = model_plans(run)
-    finished = {plan.name: store.find_committed(scores_path(run, plan), _identity(run, plan)) for plan in plans}
-    if not all(finished.values()):
+    finished = [found for plan in plans if (found := _finished(run, plan))]
+    if len(finished) < len(plans):
         return _score(run, creatives, plans, scores_exist)
     scored = Scored()
     if plans:
         with run.progress.stage("score", 0):
-            for plan in plans:
-                found = finished[plan.name]
-                assert found is not None
-                facts = json.loads(facts_path(run, plan.name).read_bytes())
-                _take_up(run, scored, plan, store.read_committed(found), facts)
+            for plan, (done, facts) in zip(plans, finished, strict=True):
+                table = store.read_committed(done)
+                _take_up(scored, plan, done, table, facts, fit_maps(run, creatives, plan, table))
     return scored
+
+
+def _finished(run: Run, plan: ModelPlan) -> tuple[store.Committed, dict[str, Any]] | None:
+    """Return the run's own copy of a model's scores and the facts beside it, None where they have to be made."""
+    done = store.find_committed(scores_path(run, plan), _identity(run, plan))
+    facts = store.find_committed(facts_path(run, plan.name), _identity(run, plan))
+    return None if done is None or facts is None else (done, json.loads(store.read_committed_bytes(facts)))
 
 
 def model_plans(run: Run) -> tuple[ModelPlan, ...]:
@@ -122,7 +132,9 @@ def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_ex
             raise DataError(f"{run.directory.path}: {lacking} contents lack scores; run `backtest score` first")
         score_missing(run, number, sheets, scores)
         for sheet in sheets:
-            _keep(run, scored, sheet)
+            if not run.prepared.spec.missing_score_allowed:
+                sheet.refuse_missing(str(scores.path))
+            _keep(run, creatives, scored, sheet, contents[sheet.plan.reading].replayed_U)
     return scored
 
 
@@ -143,39 +155,80 @@ def _settle_without_pictures(run: Run, sheet: ScoreSheet) -> None:
     sheet.settle(NO_PICTURE, 0.0 if zero else float("nan"))
 
 
-def _keep(run: Run, scored: Scored, sheet: ScoreSheet) -> None:
+def _keep(run: Run, creatives: Creatives, scored: Scored, sheet: ScoreSheet, replayed_U: Flags) -> None:
     """Commit the run's own copy of a model's scores."""
     plan, table = sheet.plan, sheet.table()
-    near = {} if sheet.copies is None else _agreement(run, sheet)
-    facts = {"contents": int(sheet.wanted_U.sum()), "machines": dict(sheet.machines), "near_copies": near}
-    store.write_whole(facts_path(run, plan.name), json.dumps(facts, sort_keys=True).encode())
+    maps = fit_maps(run, creatives, plan, table)
+    facts = {
+        "contents": int(sheet.wanted_U.sum()),
+        "billed": _billed(run, creatives, sheet, replayed_U),
+        "machines": dict(sheet.machines),
+        "near_copies": {} if sheet.copies is None else _agreement(run, sheet, maps),
+    }
+    store.commit_bytes(facts_path(run, plan.name), json.dumps(facts, sort_keys=True).encode(), _identity(run, plan))
     made_by = {"fingerprint": plan.fingerprint, "model": plan.name}
-    store.commit_table(scores_path(run, plan), table, _identity(run, plan), made_by)
+    done = store.commit_table(scores_path(run, plan), table, _identity(run, plan), made_by)
     scored.twice[plan.name] = sheet.twice
-    _take_up(run, scored, plan, table, facts)
+    _take_up(scored, plan, done, table, facts, maps)
 
 
-def _take_up(run: Run, scored: Scored, plan: ModelPlan, table: pa.Table, facts: Mapping[str, Any]) -> None:
-    maps = fit_maps(run, plan, table)
+def _take_up(
+    scored: Scored,
+    plan: ModelPlan,
+    done: store.Committed,
+    table: pa.Table,
+    facts: Mapping[str, Any],
+    maps: dict[str, CalibrationMap],
+) -> None:
     scored.contents[plan.name] = facts["contents"]
+    scored.billed[plan.name] = facts["billed"]
     scored.scored_now.setdefault(plan.name, 0)
     scored.twice.setdefault(plan.name, 0)
     scored.tables = (*scored.tables, calibrated(plan, score_table(plan, table), maps))
+    scored.hashes = (*scored.hashes, done.hash)
     scored.calibration |= map_facts(plan, maps)
     scored.near_copies |= facts["near_copies"]
 
 
-def _agreement(run: Run, sheet: ScoreSheet) -> dict[str, Any]:
-    """Return, per score column, how many contents carry a near-copy's score and how that of the checked ones agreed."""
+def _billed(run: Run, creatives: Creatives, sheet: ScoreSheet, replayed_U: Flags) -> dict[str, int | None]:
+    """Return, per strategy that reads the model, how many contents it would have scored; None where nobody knows.
+
+    A strategy that asks about every creative is billed for all contents of the period, also where a sample is scored.
+    One that asks in places is billed for those where no other strategy asks the same model.
+    """
+    table, name = run.prepared.table, sheet.plan.name
+    readers = [s for s, strategy in enumerate(table.strategies) if name in models_read(run.config, strategy)]
+    sampled = run.prepared.spec.sample is not None
+    whole = None if sheet.copies is not None else distinct_contents(run, creatives, sheet.plan.reading)
+    asked = None if sampled else int((sheet.wanted_U & (replayed_U | (sheet.copies is not None))).sum())
+    billed: dict[str, int | None] = {}
+    for s in readers:
+        always = asks_always(table, s, name)
+        alone = len(readers) == 1 or (sheet.copies is not None and always)
+        billed[table.names[s]] = whole if always and sheet.copies is None else (asked if alone else None)
+    return billed
+
+
+def _agreement(run: Run, sheet: ScoreSheet, maps: Mapping[str, CalibrationMap]) -> dict[str, Any]:
+    """Return, per score column, how many contents carry a near-copy's score and how that of the checked ones agreed.
+
+    Compared is what strategies read: calibrated scores where there is a map.
+    """
     from engine.read.near_copies import agreement
 
     found = {}
     checked_U = sheet.checked_U
     for p, policy in enumerate(sheet.plan.policies):
         column = f"{sheet.plan.name}.{policy}"
-        own, given = (sheet.score_UP[at, p] for at in (checked_U, sheet.representative_U[checked_U]))
-        facts = asdict(agreement(given, own, thresholds(run, column)))
-        found[column] = facts | {"contents": int(sheet.asked_U.sum()), "propagated": sheet.propagated}
+        score_U = maps[policy].apply(sheet.score_UP[:, p]) if policy in maps else sheet.score_UP[:, p]
+        own, given = score_U[checked_U], score_U[sheet.representative_U[checked_U]]
+        known = ~(np.isnan(own) | np.isnan(given))
+        facts = asdict(agreement(given[known], own[known], thresholds(run, column)))
+        facts |= {key: None for key in ("mean_difference", "max_difference") if not known.any()}
+        if not known.any():
+            facts["sides"] = []
+        counts = {"contents": int(sheet.asked_U.sum()), "propagated": sheet.propagated}
+        found[column] = facts | counts | {"without_score": int((~known).sum())}
     return found
 
 

@@ -15,7 +15,17 @@ from engine.records import F32, I64, Flags, ScoreTable
 from engine.stages.contents import ContentList
 from engine.stages.near_copies import NearCopies
 from engine.store import ScoreStore
+from engine.store.scores import Part
 from engine.tasks.score import ModelPlan, missing_words
+
+
+@dataclass(frozen=True, eq=False)
+class _Hit:
+    """Wanted contents that a part of the store holds: where they stand, and their scores."""
+
+    at: I64
+    score_nP: F32
+    machine: str
 
 
 @dataclass(eq=False)
@@ -87,26 +97,33 @@ class ScoreSheet:
 
         Parameters
         ----------
-        machine : take only scores that this kind of machine computed (see numeric_facts); None: any.
+        machine : take only scores that this kind of machine computed (see numeric_facts); None: any. Where machines
+            of several kinds scored a content, the kind that scored most of what is wanted comes first.
         """
+        hits: dict[str, list[_Hit]] = {}
         for committed in scores.parts(self.plan.fingerprint):
             if committed.path.name in self._read:
                 continue
             self._read.add(committed.path.name)
             part = scores.read(committed, self.plan.fingerprint)
-            if not set(self.plan.opening.label_columns) <= set(part.table.column_names):
-                continue  # another run asked the model for other labels
-            if machine is not None and numeric_facts(part.machine) != machine:
-                continue
-            at = self.contents.find(part.table["content_id"])
-            inside = np.flatnonzero(at >= 0)
-            inside = inside[self.wanted_U[at[inside]]]
-            self.twice += int(self.found_U[at[inside]].sum())
-            new = inside[~self.found_U[at[inside]]]
-            self.found_U[at[new]] = True
-            for p, name in enumerate(self.plan.opening.label_columns):
-                self.score_UP[at[new], p] = part.table[name].to_numpy()[new]
-            self.machines[part.machine] += len(new)
+            if set(self.plan.opening.label_columns) <= set(part.table.column_names):  # else others' labels
+                hits.setdefault(numeric_facts(part.machine), []).append(self._hit(part))
+        if machine is not None:
+            hits = {kind: found for kind, found in hits.items() if kind == machine}
+        for _, found in sorted(hits.items(), key=lambda item: (-sum(len(hit.at) for hit in item[1]), item[0])):
+            for hit in found:
+                new = ~self.found_U[hit.at]
+                self.twice += int((~new).sum())
+                self.found_U[hit.at[new]] = True
+                self.score_UP[hit.at[new]] = hit.score_nP[new]
+                self.machines[hit.machine] += int(new.sum())
+
+    def _hit(self, part: Part) -> _Hit:
+        at = self.contents.find(part.table["content_id"])
+        inside = np.flatnonzero(at >= 0)
+        inside = inside[self.wanted_U[at[inside]]]
+        score = [part.table[name].to_numpy()[inside] for name in self.plan.opening.label_columns]
+        return _Hit(at[inside], np.stack(score, axis=1), part.machine)
 
     def refuse_missing(self, where: str) -> None:
         """Refuse NaN scores, which another run may have allowed.

@@ -8,6 +8,7 @@ from engine.store.commit import (
     find_committed,
     fingerprint,
     read_committed,
+    read_committed_bytes,
     shard_path,
     write_whole,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "find_committed",
     "fingerprint",
     "read_committed",
+    "read_committed_bytes",
     "shard_path",
     "write_whole",
 ]

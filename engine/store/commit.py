@@ -76,7 +76,7 @@ def write_whole(path: Path, data: bytes) -> None:
     ------
     MachineError : the disk refuses.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")  # pids repeat between hosts
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -109,6 +109,16 @@ def read_committed(committed: Committed) -> pa.Table:
     ------
     DataError : the bytes are not the ones that were committed.
     """
+    return pq.read_table(pa.BufferReader(read_committed_bytes(committed)))
+
+
+def read_committed_bytes(committed: Committed) -> bytes:
+    """Read committed bytes, their hash verified.
+
+    Raises
+    ------
+    DataError : the bytes are not the ones that were committed.
+    """
     try:
         data = committed.path.read_bytes()
     except OSError as error:
@@ -117,7 +127,7 @@ def read_committed(committed: Committed) -> pa.Table:
         raise DataError(
             f"{committed.path}: does not hold what was committed; delete {mark_path(committed.path).name} to redo"
         )
-    return pq.read_table(pa.BufferReader(data))
+    return data
 
 
 def facts_of(table: pa.Table) -> dict[str, int]:

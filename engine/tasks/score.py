@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from engine import store
 from engine.errors import DataError
-from engine.read.images import picture_rows
+from engine.read.identity import content_id
+from engine.read.images import ROWS, picture_rows
 from engine.read.text import as_contents, raw_fields
 from engine.records import F32, Contents, Reading, Receipt, Shard
 from engine.score.open import AnyScorer, machine_facts, open_scorer
@@ -19,10 +20,10 @@ from engine.score.opening import Opening
 from engine.score.text import PreparedTexts
 from engine.store import ScoreStore
 from engine.tasks.ahead import Ahead
-from engine.tasks.owned import stream_owned
+from engine.tasks.owned import Portions, stream_owned
 from engine.tasks.work import Work
 
-_PORTIONS = {"text": (256, 8192), "images": (16, 64)}  # contents: the first ones are few, so that the model starts soon
+_PORTIONS = {"text": Portions(256, 8192), "images": Portions(16, 64, ROWS)}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,6 @@ class ScoreTask:
     todo: Path
     identity: str
     scores: ScoreStore
-    text_bytes: int
     missing_allowed: bool
 
     def open(self, shared: None) -> Work:  # noqa: ARG002 - what is to do lies on disk
@@ -102,7 +102,7 @@ class ScoreTask:
             numbers = [n for n, plan in enumerate(self.models) if plan.reading == reading]
             wanted_N = np.logical_or.reduce([todo[self.models[n].name].is_valid().to_numpy() for n in numbers])
             owned = todo.filter(pa.array(wanted_N))
-            for table, ids in stream_owned(shard, owned, list(reading.columns), *_PORTIONS[reading.kind]):
+            for table, ids in stream_owned(shard, owned, list(reading.columns), _PORTIONS[reading.kind]):
                 yield from self._prepared(reading, numbers, scorers, table, ids)
 
     def _prepared(
@@ -117,14 +117,24 @@ class ScoreTask:
             column = ids[self.models[alike[0]].name]
             mine = column.filter(column.is_valid()).combine_chunks()
             if len(mine):
-                contents = self._contents(reading, table.filter(column.is_valid()))
+                contents = self._contents(reading, table.filter(column.is_valid()), mine)
                 yield Portion(tuple(alike), mine, scorers[alike[0]].prepare(contents))
 
-    def _contents(self, reading: Reading, table: pa.Table) -> Contents:
+    def _contents(self, reading: Reading, table: pa.Table, ids: pa.Array) -> Contents:
+        """Return what is read of some rows; a picture at a path that is another one by now is no content of theirs."""
+        opening = self.models[0].opening
         if reading.kind == "text":
-            return as_contents(raw_fields(table, reading.columns), self.text_bytes)
-        most = self.models[0].opening.limits.bytes
-        return Contents((), tuple(picture_rows(table, reading.columns, most)))
+            return as_contents(raw_fields(table, reading.columns), opening.text_bytes)
+        pictures = tuple(picture_rows(table, reading.columns, opening.limits.bytes))
+        for row, (content, wanted) in enumerate(zip(pictures, ids.to_pylist(), strict=True)):
+            if content_id(content) != wanted:
+                shown = next(
+                    (v for v in table.slice(row, 1).to_pylist()[0].values() if isinstance(v, str)), "a picture"
+                )
+                raise DataError(
+                    f"{shown}: is not what it was when the run read it; restore the file, or start another run"
+                )
+        return Contents((), pictures)
 
     def _check_missing(self, plan: ModelPlan, scorer: AnyScorer, score_UP: F32) -> None:
         if not self.missing_allowed and np.isnan(score_UP).any():

@@ -12,12 +12,12 @@ from engine import store
 from engine.read.near_copies import SKETCH_VERSION, sketch_texts
 from engine.read.text import as_contents, raw_fields
 from engine.records import Reading, Receipt, Shard
-from engine.tasks.owned import stream_owned
+from engine.tasks.owned import Portions, stream_owned
 from engine.tasks.work import Work
 
 SKETCH = "sketch"
 SIZE = 128  # hashes
-_PORTION = 4096
+_PORTION = Portions(4096, 4096)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SketchTask:
             assert found is not None, "the driver wrote down what is to do"
             owned = store.read_committed(found)
             sketches = [np.zeros((0, SIZE), np.uint32)]
-            for table, _ in stream_owned(shard, owned, list(self.reading.columns), _PORTION, _PORTION):
+            for table, _ in stream_owned(shard, owned, list(self.reading.columns), _PORTION):
                 contents = as_contents(raw_fields(table, self.reading.columns), self.text_bytes)
                 texts = ["\n".join(field or "" for field in fields) for fields in contents.fields]
                 sketches.append(sketch_texts(texts, SIZE))

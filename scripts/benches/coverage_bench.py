@@ -55,7 +55,7 @@ class World:
     y_n: np.ndarray
     others_n: np.ndarray
     unanswered: float
-    contents: Mapping[str, int]
+    billed: Mapping[str, Mapping[str, int | None]]
     truth: dict[Key, float | None]
 
 
@@ -122,7 +122,7 @@ def load_world() -> World:
     truth_table, identity = read_table(str(config.report.truth), "report.truth")
     replayed = replay_stage(run, creatives, scored, keep_all=True, keep_identity=identity)
     ids, y_nP = read_truth(truth_table, config.policies)
-    question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.contents)
+    question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.billed)
     truth = {key_of(row): row.estimate for row in true_values(question)}
     assert prepared.audit is not None
     assert prepared.labels is not None
@@ -133,9 +133,7 @@ def load_world() -> World:
     unanswered = counts["audit_unanswered"] / counts["audit_drawn"]
     frame_ids = frame["creative_id"].combine_chunks()
     others = _other_labels(config, frame_ids)
-    return World(
-        run, replayed, prepared.audit, frame_ids, stratum, y_nP[at], others, unanswered, scored.contents, truth
-    )
+    return World(run, replayed, prepared.audit, frame_ids, stratum, y_nP[at], others, unanswered, scored.billed, truth)
 
 
 def _other_labels(config: Config, ids: pa.Array) -> np.ndarray:
@@ -173,7 +171,7 @@ def redraw(world: World, generator: np.random.Generator) -> Question:
         counts={},
     )
     joined = join_labels(world.replayed.kept, labels, world.audit)
-    return replace(make_question(world.run, world.replayed, joined, world.contents), inferences=(HISTORY,))
+    return replace(make_question(world.run, world.replayed, joined, world.billed), inferences=(HISTORY,))
 
 
 def conclude(world: World, tally: Tally, repetitions: int, seed: int) -> Bench:

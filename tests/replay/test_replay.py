@@ -11,7 +11,7 @@ from generators import SINGLE, THRESHOLDS, Rules, World, examples, make_world, r
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import decide as decide_by_hand
-from oracles import harshness, swap_totals, totals
+from oracles import harshness, may, swap_totals, totals
 
 from engine.errors import UsageError
 from engine.expression import Atom
@@ -133,14 +133,46 @@ def test_raising_a_threshold_never_makes_a_decision_harsher(pair: tuple[Rules, R
 
 @examples(40)
 @given(drawn=rule_lists(), world=worlds(sizes=(129,)))
-def test_a_creative_that_lacks_a_score_goes_to_review_and_never_to_approve(drawn: Rules, world: World) -> None:
-    found = decisions(drawn, world, missing_to_review=True)
+def test_a_decision_that_turns_on_a_missing_score_is_review_and_any_other_stands(drawn: Rules, world: World) -> None:
+    found = guarded(drawn, world)
     plainly = decisions(drawn, world)
-    for creative, decision, without in zip(world.plain, found, plainly, strict=True):
-        if any(creative[name] is None for name in drawn.score_columns):
+    for creative, (guard, decision), without in zip(world.plain, found, plainly, strict=True):
+        lacking = [name for name in drawn.score_columns if creative[name] is None]
+        if not lacking:
+            assert not guard
+            assert decision == without
+        elif guard:
             assert decision[:2] == ("REVIEW", 1.0)
         else:
-            assert decision == without
+            filled = [creative | dict.fromkeys(lacking, value) for value in (0.0, 0.1, 0.3, 0.5, 0.9, 1.0)]
+            if not any("missing" in str(rule[0]) for rule in drawn.rules):
+                hands = {decide_by_hand(drawn.rules, drawn.otherwise, drawn.match, x, SINGLE) for x in filled}
+                assert hands == {decision}, "no value of the score makes another decision"
+
+
+@examples(60)
+@given(drawn=rule_lists(), world=worlds(sizes=(65,)))
+def test_the_guard_fires_where_the_slow_twin_meets_an_unknown_rule_first(drawn: Rules, world: World) -> None:
+    if drawn.match == "harshest":
+        return  # rewritten into first-match rules; the test above holds for them
+    for creative, (guard, _) in zip(world.plain, guarded(drawn, world), strict=True):
+        lacking = {name for name in drawn.score_columns if creative[name] is None}
+        wanted = False
+        for rule in drawn.rules:
+            held, failed = may(rule[0], creative, lacking, SINGLE, missing_is_known=True)
+            if held and failed:
+                wanted = True
+            if wanted or held:
+                break
+        assert guard == wanted
+
+
+def guarded(drawn: Rules, world: World) -> list[tuple[bool, tuple[str, float, str | None]]]:
+    """Return of each creative whether a guard decided it, and the decision."""
+    table = build_table([drawn.strategy()], missing_to_review=True)
+    outcome_N = decide(table, 0, pack_atoms(table.atoms, world.creatives.columns, len(world)), len(world))
+    rules = [table.rules[0][at] for at in outcome_N]
+    return [(rule.guard, (rule.decision.name, rule.share, rule.policy)) for rule in rules]
 
 
 def test_a_missing_score_never_compares_as_approve_even_where_the_rule_approves() -> None:

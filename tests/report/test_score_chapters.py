@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from engine.report.html import render_html
 from engine.report.markdown import render_markdown
 from engine.report.page import Grid, Reliability
@@ -54,7 +52,7 @@ def test_the_agreement_of_near_copies_is_a_row_a_threshold(make):
 
 def test_without_a_checked_copy_nothing_is_claimed(make):
     summary, _, _ = make()
-    nothing = NEAR | {"members": 0, "mean_difference": math.nan, "max_difference": math.nan, "sides": []}
+    nothing = NEAR | {"members": 0, "mean_difference": None, "max_difference": None, "sides": []}
     section = scores(read_summary(summary | {"run": "r", "near_copies": {"v1.scam": nothing}}))
     assert section is not None
     assert next(b for b in section.blocks if isinstance(b, Grid)).groups[0].rows[0][-1].text == "—"
