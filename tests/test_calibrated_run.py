@@ -106,3 +106,43 @@ def test_a_map_that_would_turn_scores_round_stops_the_run(tree):
 def test_calibration_without_labels_is_refused(tree):
     with pytest.raises(UsageError, match=r"models.v2.calibration: needs `labels`"):
         check_config(tree | {"labels": None, "audits": None}, "test")
+
+
+def test_what_the_model_was_trained_on_calibrates_nothing(tree):
+    before = map_of(execute(tree))
+    tree["models"]["v2"]["trained"] = {"until": "2026-01-04"}
+    after = map_of(execute(tree | {"run": "trained"}))
+    assert after.labels < before.labels
+    tree["models"]["v2"]["trained"] = {"until": "2026-01-11"}
+    with pytest.raises(DataError, match="after the model's training"):
+        execute(tree | {"run": "late"})
+
+
+def test_a_plan_counts_contents_that_only_calibrate(tree):
+    from engine.plan import plan
+
+    promised = {option.name: option.to_score for option in plan(check_config(tree, "test"), Progress())}
+    finished = execute(tree)
+    assert promised["everything"] == finished.scored.scored_now
+    assert finished.scored.scored_now["v2"] > finished.scored.scored_now["v1"]
+
+
+def test_duplicates_before_the_period_follow_the_rule_for_duplicates(tree, lake, tmp_path):
+    (tmp_path / "lake").mkdir()
+    for path in sorted((lake / "creatives").glob("*.parquet")):
+        table = pq.read_table(path)
+        if path.name == "part-0.parquet":  # two creatives from before the period get one id
+            ids = table["creative_id"].to_pylist()
+            ids[11] = ids[10]
+            table = table.set_column(0, "creative_id", pa.array(ids))
+        pq.write_table(table, tmp_path / "lake" / path.name, row_group_size=50)
+    tree["creatives"]["path"] = str(tmp_path / "lake")
+    labels = pq.read_table(lake / "labels.parquet").to_pylist()
+    extra = labels[0] | {"creative_id": "c00010", "label": "VIOLATING", "source": "audit", "audit_id": "older"}
+    schema = pq.read_schema(lake / "labels.parquet")
+    pq.write_table(pa.Table.from_pylist([*labels, extra], schema=schema), tmp_path / "labels.parquet")
+    tree["labels"] = {"path": str(tmp_path / "labels.parquet")}
+    with pytest.raises(DataError, match="appear more than once"):
+        execute(tree)
+    tree["creatives"]["on_duplicate"] = "first"
+    assert execute(tree | {"run": "first"}).creatives.counts["duplicates_dropped"] == 0

@@ -90,3 +90,26 @@ def test_two_workers_and_other_shards_group_alike(tree):
         assert len(bytes_) == 1
         tables = [pq.read_table(f.directory / "scores" / f"{model}.parquet") for f in (one, small)]
         assert tables[0].equals(tables[1])
+
+
+def test_without_a_near_copy_nothing_is_claimed_and_the_summary_is_json(lake, tiny_models, tmp_path):
+    tree = config_tree(lake, tmp_path, tiny_models, execute={"workers": 1})
+    tree["creatives"]["near_copies"] = {"similarity": 0.9}
+    for model in tree["models"].values():
+        model["text"] = ["title"]  # one word: too short to be anybody's near-copy
+    finished = execute(tree)
+    text = (finished.directory / "summary.json").read_text()
+    facts = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["near_copies"]["v2.scam"]
+    assert (facts["propagated"], facts["members"], facts["mean_difference"], facts["sides"]) == (0, 0, None, [])
+    assert "nan" not in (finished.directory / "report.md").read_text()
+
+
+def test_agreement_is_that_of_what_strategies_read(tree, monkeypatch):
+    from engine.estimate.calibration import CalibrationMap
+    from engine.stages import score
+
+    plain = execute(tree).scored.near_copies["v2.scam"]
+    steep = {"scam": CalibrationMap("temperature", (8.0,), 100, 0)}
+    monkeypatch.setattr(score, "fit_maps", lambda *_: steep)
+    mapped = execute(tree | {"run": "mapped"}).scored.near_copies["v2.scam"]
+    assert mapped["mean_difference"] < 0.5 * plain["mean_difference"], "so steep a map leaves no difference here"
