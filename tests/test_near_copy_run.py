@@ -101,7 +101,7 @@ def test_without_a_near_copy_nothing_is_claimed_and_the_summary_is_json(lake, ti
     text = (finished.directory / "summary.json").read_text()
     facts = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["near_copies"]["v2.scam"]
     assert (facts["propagated"], facts["members"], facts["mean_difference"], facts["sides"]) == (0, 0, None, [])
-    assert "nan" not in (finished.directory / "report.md").read_text()
+    assert "| nan" not in (finished.directory / "report.md").read_text()
 
 
 def test_agreement_is_that_of_what_strategies_read(tree, monkeypatch):

@@ -20,12 +20,14 @@ class KnownTotals:
 
     known_SOGW, imputed_SOGW : exposure; missing_SOGW : creatives that lack it; W by WEIGHTINGS, G segments.
     framed_SOGW : the part (known and imputed) that some audit could have drawn.
+    lacking_GW : creatives that lack the exposure, over all creatives, scored or not.
     """
 
     known_SOGW: F64
     imputed_SOGW: F64
     missing_SOGW: F64
     framed_SOGW: F64
+    lacking_GW: F64
 
     def exposure(self, strategy: int, segment: int, weighting: int) -> F64:
         """Return known + imputed exposure by outcome, shape (O,)."""
@@ -42,6 +44,7 @@ def sum_segments(totals: Totals, segments: Segments) -> KnownTotals:
         imputed.sum(2).astype(np.float64),
         missing.sum(2).astype(np.float64),
         (known + imputed)[:, :, 1].astype(np.float64),
+        whole_exposure(totals, segments)[2],
     )
 
 
@@ -66,7 +69,16 @@ def estimated_totals(
                 sum_SOGW[s, :, :, w] = np.bincount(key_m, values, shape[1] * shape[2]).reshape(shape[1:3])
         sums.append(sum_SOGW)
     known, imputed, missing = sums
-    return KnownTotals(known, imputed, missing, (known + imputed) * _framed_share(totals, segments))
+    lacking = whole_exposure(totals, segments)[2]
+    return KnownTotals(known, imputed, missing, (known + imputed) * _framed_share(totals, segments), lacking)
+
+
+def whole_exposure(totals: Totals, segments: Segments) -> tuple[F64, F64, F64]:
+    """Return known and imputed exposure, and creatives that lack it, of all creatives, each (G, W) by WEIGHTINGS."""
+    whole_CW = totals.whole_FCW.sum(0)
+    by_segment = segments.member_GC.astype(np.int64) @ whole_CW
+    known, imputed, lacking = (_pick(by_segment, part).astype(np.float64) for part in range(3))
+    return known, imputed, lacking
 
 
 def creatives_of(totals: Totals, segments: Segments) -> F64:

@@ -40,6 +40,7 @@ def label_rates(view: View) -> Iterator[Estimate]:
             block = _block("hajek", ratio, judged, null)
             block.support = view.support(uses_O)
             _tell(block, judged, notes)
+            _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
             yield from rows_of(block, subject, inference, view.question)
 
 
@@ -116,12 +117,12 @@ def _empty(metric: Metric, ratio: Ratio, segment: int) -> str | None:
     return None
 
 
-def _tell(block: Block, judged: Judged, notes: Sequence[str | None]) -> None:
+def _tell(block: Block, judged: Judged, notes: Sequence[str | None], *, support: bool = True) -> None:
     for g, note in enumerate(notes):
         if note:
             block.warn(g, note)
     for g, texts in enumerate(judged.warnings):
         for text in texts:
             block.warn(g, text)
-    for g in (int(x) for x in np.flatnonzero(block.support < 1.0)):
+    for g in (int(x) for x in np.flatnonzero(block.support < 1.0) if support):
         block.warn(g, f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")

@@ -1,16 +1,17 @@
 """Rates of decisions where a run scores a sample of its creatives: nothing is known exactly.
 
-    rate = Σ w̃ w (c + [human decides] · r) / Σ w̃ w
+    rate = (Σ_labelled w c' + (Σ_rest w) · Σ_drawn w c' / Σ_drawn w) / Σ w,   c' = c + [human decides] · r
 
-with c what is certain of an outcome and w̃ the number of creatives that a scored one stands for. The scored sample gives
-the shares, the audit's answered labels give r, the share of what humans decide that counts. The two are drawn
-independently of one another (a hash, an audit), so the bounds of the parts are joined as for a sum of independent
-numbers (Zou, Donner 2008). Where labelled creatives alone are scored (share 0) the audit's draw is both.
+with c what is certain of an outcome; the labelled creatives are all scored, of the rest a sample is drawn, and how much
+exposure the rest has is known (post-stratification). The audit's answered labels give r, the share of what humans
+decide that counts. The two are drawn independently of one another (a hash, an audit), so the bounds of the parts are
+joined as for a sum of independent numbers (Zou, Donner 2008). Where labelled creatives alone are scored (share 0) the
+audit's draw is both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +19,13 @@ import numpy as np
 from engine.estimate.block import Block, rows_of
 from engine.estimate.decision_rates import DecisionRate, decision_rate
 from engine.estimate.interval import Intervals
+from engine.estimate.known import whole_exposure
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import correlation, difference, difference_intervals, mover
 from engine.estimate.ratio import Ratio, ratio_intervals, ratio_of
+from engine.estimate.sample import HISTORY, Sample
 from engine.estimate.view import View
-from engine.records import F64, Estimate
+from engine.records import F64, WEIGHTINGS, Estimate
 
 
 def sampled_decision_rates(answered: View, scored: View) -> Iterator[Estimate]:
@@ -57,6 +60,30 @@ class HumanPart:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """A rate as what labelled creatives add for sure and a share of the rest: (certain + rest · share) / whole.
+
+    Post-stratification: all three sums are known of every creative, the share is estimated from the drawn rest alone.
+    """
+
+    certain_G: F64
+    rest_G: F64
+    whole_G: F64
+
+    def rate(self, share_G: F64) -> F64:
+        """Return the rate that a share of the rest makes; a rest of nothing needs no share."""
+        part = np.where(self.rest_G > 0, self.rest_G * np.nan_to_num(share_G), 0.0)
+        return np.where(
+            self.whole_G > 0, (self.certain_G + part) / np.where(self.whole_G > 0, self.whole_G, 1.0), np.nan
+        )
+
+    def bounds(self, found: Intervals) -> Intervals:
+        """Return the bounds of the rate from those of the share."""
+        rule = np.where(self.rest_G > 0, found.rule, "exact")
+        return Intervals(self.rate(found.low), self.rate(found.high), rule)
+
+
+@dataclass(frozen=True)
 class SampledRate:
     """One rate of one strategy. `rate.drawn` is the view of the scored sample.
 
@@ -82,20 +109,25 @@ class SampledRate:
         """The sample that the rate is taken over."""
         return self.rate.answered if self.audit_alone and (self.humans or self.labelled) else self.rate.drawn
 
-    def ratio(self, imputed_times: float = 1.0) -> Ratio:
-        """Return the rate over that sample; r, where it is needed, is taken as known."""
-        view, m = self.view, self.view.sample.at_m
-        rows, chosen = view.question.rows, view.sample.rows_n
-        outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        counted_m = self.rate.certain_O[outcome_n][m]
-        if self.humans and self.audit_alone:
-            counted_m = counted_m + self.rate.human_OY[outcome_n, rows.y_nQ[chosen, -1]][m]
-        elif self.humans:
-            decided_n = np.asarray(self.rate.human_OY.any(1))[outcome_n]
-            share_G = np.nan_to_num(self.rate.human_share().estimate)
-            counted_m = counted_m + decided_n[m] * share_G[view.sample.segment_m]
-        w_m = view.exposure_n(imputed_times)[m]
-        return ratio_of(view.sample, w_m * counted_m, w_m, (0.0, 1.0))
+    @property
+    def rest(self) -> Sample:
+        """The sample whose share is unknown: what was drawn of the unlabelled, or the audit where it is alone."""
+        return self.view.sample if self.audit_alone else drawn_rest(self.view.sample)
+
+    def parts(self, imputed_times: float = 1.0) -> Parts:
+        """Return what is certain of each segment."""
+        view, whole = self.view, self._whole(imputed_times)
+        if self.audit_alone:
+            return Parts(np.zeros_like(whole), whole, whole)
+        sample, w_m = view.sample, view.exposure_n(imputed_times)[view.sample.at_m]
+        labelled_m = sample.weight_m <= 1.0
+        counted = sample.sums(labelled_m * w_m * self._counted_m(sample))
+        return Parts(counted, np.maximum(whole - sample.sums(labelled_m * w_m), 0.0), whole)
+
+    def ratio(self, sample: Sample, imputed_times: float = 1.0) -> Ratio:
+        """Return the share over a sample of the view's rows; r, where it is needed, is taken as known."""
+        w_m = self.view.exposure_n(imputed_times)[sample.at_m]
+        return ratio_of(sample, w_m * self._counted_m(sample), w_m, (0.0, 1.0))
 
     def human_part(self, inference: str) -> HumanPart | None:
         """Return what the labels leave in doubt beside the scored sample; None where nothing is."""
@@ -109,75 +141,145 @@ class SampledRate:
         return HumanPart(part, bounds, self.rate.human_residual_m(), ratio.labels)
 
     def null(self, ratio: Ratio) -> list[str | None]:
-        """Return, per segment, why there is no number."""
-        view = self.rate.answered
+        """Return, per segment, why there is no number. ratio : the share over the rest."""
+        view, parts = self.rate.answered, self.parts()
         everything = np.ones(len(self.rate.certain_O), bool)
         reasons = view.null_reasons(everything, owed=False, labels=self.audit_alone, final=self.rate.reads_final)
-        for g in np.flatnonzero(ratio.empty):
-            reasons[g] = reasons[g] or "no scored creative with exposure lies here"
+        for g in np.flatnonzero((parts.whole_G <= 0) | (ratio.empty & (parts.rest_G > 0))):
+            reasons[g] = reasons[g] or "none of the unlabelled creatives with exposure here was drawn for scoring"
+        if self.humans and not self.audit_alone:
+            for g in np.flatnonzero(self.rate.human_share().empty & (self.rate.reviewed() > 0)):
+                reasons[g] = reasons[g] or "no audit label lies in what the strategy sends to review"
         return reasons
+
+    def leaning(self) -> Sequence[str | None]:
+        """Return, per segment, how the rate would change with none and with twice of the imputed exposure."""
+        view = self.rate.answered
+        if not view.imputed_OG.any():
+            return [None] * len(view.question.segments.name)
+        times = (self.parts(x).rate(self.ratio(self.rest, x).estimate) for x in (0.0, 2.0))
+        return view.leaning(np.ones(len(self.rate.certain_O), bool), *times)
 
     def block(self, inference: str) -> Block:
         """Return the rate of every segment for one question."""
-        view, ratio = self.view, self.ratio()
-        judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-        human, found = self.human_part(inference), judged.intervals
+        view, rest, parts = self.view, self.rest, self.parts()
+        share = self.ratio(rest)
+        point = parts.rate(share.estimate)
+        if inference == HISTORY:
+            judged = ratio_intervals(rest, share, inference, view.question.confidence)
+            found = parts.bounds(judged.intervals)
+        else:  # advertisers vary in what is labelled, too
+            whole = self.ratio(view.sample)
+            judged = ratio_intervals(view.sample, whole, inference, view.question.confidence)
+            found = moved(judged.intervals, point - np.nan_to_num(whole.estimate), 0.0)
+        human = self.human_part(inference)
         if human:
             zero = np.zeros(len(human.part))
-            found = mover(np.nan_to_num(ratio.estimate), found, zero, human.doubt(), zero)
-        block = self._block(ratio, found, human)
-        everything = np.ones(len(self.rate.certain_O), bool)
-        if self.rate.answered.imputed_OG.any():
-            times = (self.ratio(0.0).estimate, self.ratio(2.0).estimate)
-            for g, note in enumerate(self.rate.answered.leaning(everything, *times)):
-                if note:
-                    block.warn(g, note)
-        for g, texts in enumerate(judged.warnings):
-            for text in texts:
-                block.warn(g, text)
-        return block
-
-    def _block(self, ratio: Ratio, found: Intervals, human: HumanPart | None) -> Block:
-        everything = np.ones(len(self.rate.certain_O), bool)
-        labels = ratio.labels if self.humans and self.audit_alone else np.zeros(len(ratio.labels))
-        return Block(
+            found = mover(np.nan_to_num(point), found, zero, human.doubt(), zero)
+            found = Intervals(np.maximum(found.low, 0.0), np.minimum(found.high, 1.0), found.rule)
+        labels = share.labels if self.humans and self.audit_alone else np.zeros(len(share.labels))
+        support = self.rate.answered.support(np.ones(len(self.rate.certain_O), bool))
+        block = Block(
             "hajek_sampled",
-            ratio.estimate,
+            point,
             found,
             human.labels if human else labels,
-            ratio.size,
-            ratio.events,
-            self.rate.answered.support(everything),
-            self.null(ratio),
+            share.size,
+            share.events,
+            support,
+            self.null(share),
         )
+        tell(block, [[note] if note else [] for note in self.leaning()])
+        tell(block, judged.warnings)
+        return block
+
+    def _counted_m(self, sample: Sample) -> F64:
+        """Return how much every entry of a sample counts."""
+        view, m = self.view, sample.at_m
+        rows, chosen = view.question.rows, sample.rows_n
+        outcome_n = rows.outcome_Sn[view.strategy, chosen]
+        counted_m: F64 = self.rate.certain_O[outcome_n][m]
+        if self.humans and self.audit_alone:
+            counted_m = counted_m + self.rate.human_OY[outcome_n, rows.y_nQ[chosen, -1]][m]
+        elif self.humans:
+            decided_n = np.asarray(self.rate.human_OY.any(1))[outcome_n]
+            share_G = np.nan_to_num(self.rate.human_share().estimate)
+            counted_m = counted_m + decided_n[m] * share_G[sample.segment_m]
+        return counted_m
+
+    def _whole(self, imputed_times: float) -> F64:
+        """Return the exposure of all creatives of each segment."""
+        question = self.view.question
+        known, imputed, _ = whole_exposure(question.totals, question.segments)
+        w = WEIGHTINGS.index(self.view.weighting)
+        return known[:, w] + imputed_times * imputed[:, w]
 
 
 def minus(mine: SampledRate, theirs: SampledRate, inference: str) -> Block:
     """Return candidate − baseline of one rate, both over the same sample."""
     sides = [replace(side, labelled=mine.humans or theirs.humans) for side in (mine, theirs)]
-    a, b = (side.ratio() for side in sides)
-    sample, confidence = sides[0].view.sample, mine.rate.answered.question.confidence
-    pair = difference(sample, b, a)
-    judged = difference_intervals(sample, pair, b, a, inference, confidence)
-    found = judged.intervals
-    parts = [side.human_part(inference) for side in sides]
+    sample = sides[0].rest
+    a, b = (side.ratio(sample) for side in sides)
+    one, other = (side.parts() for side in sides)
+    gap = Parts(one.certain_G - other.certain_G, one.rest_G, one.whole_G)
+    confidence, pair = mine.rate.answered.question.confidence, difference(sample, b, a)
+    point = gap.rate(pair.estimate)
+    if inference == HISTORY:
+        judged = difference_intervals(sample, pair, b, a, inference, confidence)
+        found = gap.bounds(judged.intervals)
+    else:
+        whole = sides[0].view.sample
+        c, d = (side.ratio(whole) for side in sides)
+        both = difference(whole, d, c)
+        judged = difference_intervals(whole, both, d, c, inference, confidence)
+        found = moved(judged.intervals, point - np.nan_to_num(both.estimate), -1.0)
     zero = np.zeros(len(a.estimate))
-    nothing = HumanPart(zero, Intervals(zero, zero, found.rule), np.zeros(len(mine.rate.answered.sample.at_m)), zero)
-    if any(parts):
-        one, other = (part or nothing for part in parts)
-        rho = correlation(mine.rate.answered.sample, one.residual_m, other.residual_m, inference)
-        human = HumanPart(
-            one.part - other.part,
-            mover(one.part, one.bounds, other.part, other.bounds, rho),
-            one.residual_m,
-            one.labels,
-        )
-        found = mover(np.nan_to_num(pair.estimate), found, zero, human.doubt(), zero)
+    people = [side.human_part(inference) for side in sides]
+    if any(people):
+        found = mover(np.nan_to_num(point), found, zero, _joint_doubt(sides, people, inference), zero)
+        found = Intervals(np.maximum(found.low, -1.0), np.minimum(found.high, 1.0), found.rule)
     support = np.minimum(*(s.rate.answered.support(np.ones(len(s.rate.certain_O), bool)) for s in sides))
     null = [x or y for x, y in zip(sides[0].null(a), sides[1].null(b), strict=True)]
-    labels = np.maximum(*(part.labels if part else zero for part in parts))
-    block = Block("hajek_sampled", pair.estimate, found, labels, pair.size, pair.events, support, null)
-    for g, texts in enumerate(judged.warnings):
-        for text in texts:
-            block.warn(g, text)
+    labels = np.maximum(*(part.labels if part else zero for part in people))
+    block = Block("hajek_sampled", point, found, labels, pair.size, pair.events, support, null)
+    tell(block, [[x or y or ""] for x, y in zip(sides[0].leaning(), sides[1].leaning(), strict=True)])
+    tell(block, judged.warnings)
     return block
+
+
+def _joint_doubt(sides: Sequence[SampledRate], people: Sequence[HumanPart | None], inference: str) -> Intervals:
+    """Return the doubt that labels leave in the difference of two rates."""
+    sample = sides[0].rate.answered.sample
+    zero = np.zeros(sample.segments)
+    nothing = HumanPart(zero, Intervals(zero, zero, np.full(zero.shape, "")), np.zeros(len(sample.at_m)), zero)
+    one, other = (part or nothing for part in people)
+    rho = correlation(sample, one.residual_m, other.residual_m, inference)
+    bounds = mover(one.part, one.bounds, other.part, other.bounds, rho)
+    return HumanPart(one.part - other.part, bounds, one.residual_m, one.labels).doubt()
+
+
+def drawn_rest(sample: Sample) -> Sample:
+    """Return the entries of a sample that stand for more than themselves."""
+    kept = sample.weight_m > 1.0
+    return replace(
+        sample,
+        weight_m=sample.weight_m[kept],
+        at_m=sample.at_m[kept],
+        segment_m=sample.segment_m[kept],
+        key_m=sample.key_m[kept],
+        cluster_m=sample.cluster_m[kept],
+        census_G=np.zeros(sample.segments, bool),
+    )
+
+
+def moved(found: Intervals, by: F64, least: float) -> Intervals:
+    """Return bounds around another point, never past `least` and 1."""
+    return Intervals(np.maximum(found.low + by, least), np.minimum(found.high + by, 1.0), found.rule)
+
+
+def tell(block: Block, texts: Sequence[Sequence[str]]) -> None:
+    """Add warnings, some per segment."""
+    for g, mine in enumerate(texts):
+        for text in mine:
+            if text:
+                block.warn(g, text)

@@ -105,6 +105,8 @@ class View:
         silent = int(((design.population_H > 0) & (design.answered_HQ[:, self.policy] == 0)).sum())
         for g in range(len(self.question.segments.name)):
             missing = int(self.missing_OG[uses_O, g].sum())
+            if self.question.scored is not None and uses_O.all():
+                missing = int(self.known.lacking_GW[g, self._w])
             unknown = self.given.unknown_final(self.count_OG[:, g]) if final else None
             if self.weighting in self.question.unmapped:
                 out.append(self.question.unmapped[self.weighting])
@@ -125,6 +127,19 @@ class View:
                 out.append(None)
         return out
 
+    def doubts(self, uses_O: Flags) -> Sequence[str | None]:
+        """Return, per segment, what nobody knows of creatives that lack exposure and were not scored."""
+        lacking_G = self.known.lacking_GW[:, self._w]
+        if self.question.scored is None or uses_O.all():
+            return [None] * len(lacking_G)
+        return [
+            f"{int(lacking)} creatives of the segment lack {self.weighting}; whether they enter the formula is known "
+            "of the scored ones alone"
+            if lacking > 0
+            else None
+            for lacking in lacking_G
+        ]
+
     def support(self, uses_O: Flags) -> F64:
         """Return, per segment, the share of the exposure behind a number that the audit could have drawn."""
         whole = self.exposure_OG[uses_O].sum(0)
@@ -135,7 +150,7 @@ class View:
         part, whole = self.imputed_OG[uses_O].sum(0), self.exposure_OG[uses_O].sum(0)
         return [
             f"leans on exposure.refused = {self.question.refused} for {part[g] / whole[g]:.0%} of its exposure: "
-            f"{without[g]:.4g} with none of it, {twice[g]:.4g} with twice"
+            f"{_or_nothing(without[g])} with none of it, {_or_nothing(twice[g])} with twice"
             if part[g] > 0
             else None
             for g in range(len(part))
@@ -147,3 +162,7 @@ class View:
 
     def _known(self, sums_SOGW: F64) -> F64:
         return sums_SOGW[self.strategy, : len(self.given.owed_O), :, self._w]
+
+
+def _or_nothing(value: float) -> str:
+    return "no number" if np.isnan(value) else f"{value:.4g}"

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 import pytest
 from estimate.test_coverage import count, share_that_covers, truth_of
-from estimate.worlds import make_world, question, replayed, rows_at, scored_rows, strategies
+from estimate.worlds import draw_audit, make_world, question, replayed, rows_at, scored_rows, strategies
 
 from engine.estimate.estimates import estimate_all
 from engine.estimate.known import creatives_of, estimated_totals, sum_segments
@@ -47,6 +47,47 @@ def test_rates_of_decisions_cover_what_a_full_run_would_count(share: float, clus
     for key in keys:
         spread = np.std(error[key]) / sqrt(REPETITIONS)
         assert abs(np.mean(error[key])) <= 5 * spread + 0.005, key
+
+
+def test_a_small_share_covers_each_number_and_leaves_none_without_width() -> None:
+    world, table = make_world(31), strategies()
+    found, truth = replayed(world, table), truth_of(world, table)
+    hits: dict = {}
+    narrow: list = []
+    for seed in range(REPETITIONS):
+        rows, scored = scored_rows(world, found.outcome_Sn, RATES, seed, 0.01, False)
+        asked = question(world, rows, found, table, inferences=("history",), weightings=("creatives",))
+        estimates = [e for e in estimate_all(replace(asked, scored=scored)) if e.metric in DECISION_RATES]
+        count(hits, estimates, truth)
+        narrow += [e for e in estimates if e.estimate is not None and not e.high > e.low]
+    assert not narrow, "some forty creatives of the rest were drawn: nothing is exact"
+    keys = [key for key in hits if hits[key][1] == REPETITIONS]
+    assert len(keys) > 60
+    low = 0.95 - Z * sqrt(0.05 * 0.95 / REPETITIONS)
+    assert not [key for key in keys if share_that_covers(hits, key) < low]
+
+
+def test_where_no_answered_label_lies_in_review_the_rate_after_review_is_null() -> None:
+    world, table = make_world(35), strategies()
+    found = replayed(world, table)
+    rows, scored = scored_rows(world, found.outcome_Sn, RATES, 1, 0.3, False)
+    review = [rule.decision.name == "REVIEW" for rule in table.rules[0]].index(True)
+    silent = np.where(found.outcome_Sn[0][np.flatnonzero(_drawn(world))] == review, -1, rows.y_nQ[:, 0])
+    asked = question(world, replace(rows, y_nQ=silent[:, None].astype(np.int8)), found, table, inferences=("history",))
+    after = [
+        e
+        for e in estimate_all(replace(asked, scored=scored))
+        if (e.strategy, e.metric, e.reading, e.segment) == ("lenient", "reject_rate", "after_review", "all")
+    ]
+    assert {e.null_reason for e in after if e.baseline is None} == {
+        "no audit label lies in what the strategy sends to review"
+    }
+
+
+def _drawn(world) -> np.ndarray:
+    drawn = np.zeros(len(world), bool)
+    drawn[draw_audit(world, RATES, 1)[0]] = True
+    return drawn
 
 
 def test_label_rates_do_not_notice_what_else_was_scored() -> None:
