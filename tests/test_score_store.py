@@ -5,19 +5,11 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
+from writers import MACHINE, commit_parts, part
 
 from engine.errors import DataError
 from engine.store import ScoreStore
-
-MACHINE = {"torch": "2.13.0", "device": "cpu"}
-
-
-def part(first: int, count: int, shift: float = 0.0) -> pa.Table:
-    ids = pa.array([i.to_bytes(16, "big") for i in range(first, first + count)], pa.binary(16))
-    return pa.table({"content_id": ids, "scam": pa.array(np.arange(count) / 100 + shift, pa.float32())})
 
 
 def test_what_is_committed_is_read_back_with_the_machine_that_made_it(tmp_path: Path) -> None:
@@ -72,14 +64,9 @@ def test_the_same_part_twice_is_one_file(tmp_path: Path) -> None:
     assert len(scores.parts("model-a")) == 2, "another machine's part lies beside it; nothing is replaced"
 
 
-def _commit(path: str, first: int) -> None:
-    for i in range(20):
-        ScoreStore(Path(path)).commit("model-a", part(first * i % 7, 5), MACHINE)
-
-
 def test_several_processes_may_add_parts_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_commit, args=(str(tmp_path), n)) for n in (1, 2, 3)]
+    processes = [context.Process(target=commit_parts, args=(str(tmp_path), n)) for n in (1, 2, 3)]
     for process in processes:
         process.start()
     for process in processes:
