@@ -20,6 +20,7 @@ from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
 from engine.read.creatives import ROW
+from engine.read.images import NO_PICTURE
 from engine.read.sampling import uniform
 from engine.records import F64, Flags
 from engine.stages.calibration import labelled_before
@@ -98,6 +99,8 @@ def _option(
         rows = [some.select(columns), *([] if before is None else [before])]
         contents = list_contents(pa.concat_tables(rows).sort_by(ROW), model.reading.id_column)
         sheet = ScoreSheet(model, contents, np.ones(len(contents), bool))
+        if model.reading.kind == "images":
+            sheet.settle(NO_PICTURE, 0.0)  # the model is never asked about creatives without a picture
         sheet.read(shared_scores(run))
         to_score[model.name] = int(sheet.missing_U.sum())
     return Option(name, to_score, None, None, *labels, width)

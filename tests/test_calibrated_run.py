@@ -146,3 +146,11 @@ def test_duplicates_before_the_period_follow_the_rule_for_duplicates(tree, lake,
         execute(tree)
     tree["creatives"]["on_duplicate"] = "first"
     assert execute(tree | {"run": "first"}).creatives.counts["duplicates_dropped"] == 0
+
+
+def test_two_models_trained_until_other_days_learn_from_all_that_each_may(tree):
+    alone = map_of(execute(tree))
+    tree["models"]["v1"] = tree["models"]["v2"] | {"max_length": 32, "trained": {"until": "2026-01-04"}}
+    both = execute(tree | {"run": "both"})
+    assert map_of(both).fingerprint() == alone.fingerprint()
+    assert both.scored.calibration["v1.scam"]["labels"] < alone.labels

@@ -32,14 +32,12 @@ def asks(table: StrategyTable, columns: Sequence[Column], rows: int, model: str,
     mine_K = np.array([model_of(atom.column) == model for atom in table.atoms], bool)
     reads_R = _rules_that_read(table, mine_K)
     asked_W = np.zeros(atom_KW.shape[1], np.uint64)
-    true_D, false_D = np.zeros((2, table.stack), np.uint64)
+    may_2D = np.zeros((2, table.stack), np.uint64)
     for s, strategy in enumerate(table.strategies):
         first, last = (int(x) for x in table.strategy_start_S[s : s + 2])
         if any(model_of(name) == model for name in columns_read(strategy)):
-            kernels.ask(
-                atom_KW, open_K, table.op_L, table.arg_L, table.rule_start_R, reads_R, first, last,
-                true_D, false_D, asked_W,
-            )  # fmt: skip
+            bounds, reads = table.rule_start_R[first : last + 1], reads_R[first:last]
+            kernels.ask(atom_KW, open_K, table.op_L, table.arg_L, bounds, reads, may_2D, asked_W)
     flag_N = np.zeros(rows, bool)
     kernels.unpack(asked_W, flag_N)
     return flag_N

@@ -70,17 +70,18 @@ def decide(
 
 @njit(cache=True, nogil=True)
 def ask(
-    atom_KW: U64, open_K: Flags, op_L: I8, arg_L: I32, rule_start_R: I64, reads_R: Flags, first: int, last: int,
-    true_D: U64, false_D: U64, asked_W: U64,
-) -> None:  # fmt: skip
+    atom_KW: U64, open_K: Flags, op_L: I8, arg_L: I32, rule_start_R: I64, reads_R: Flags, may_2D: U64, asked_W: U64
+) -> None:
     """Set the bits of creatives whose decision under one strategy may turn on a rule of `reads_R`.
 
-    Kleene's three values: of an atom of `open_K` it is unknown whether it holds, so true_D and false_D (scratch, as
-    deep as any program) say what may hold and what may fail. A creative is done with once a rule surely fires.
+    Kleene's three values: of an atom of `open_K` it is unknown whether it holds, so may_2D (scratch, as deep as any
+    program) says what may hold and what may fail. A creative is done with once a rule surely fires.
+    rule_start_R : bounds of this strategy's rules, one more than it has. reads_R : of the same rules.
     """
+    true_D, false_D = may_2D[0], may_2D[1]
     for w in range(atom_KW.shape[1]):
         left = _ALL
-        for rule in range(first, last):
+        for rule in range(len(reads_R)):
             top = -1
             for i in range(rule_start_R[rule], rule_start_R[rule + 1]):
                 op = op_L[i]

@@ -41,7 +41,7 @@ def contents_of(run: Run, creatives: Creatives, plans: Sequence[ModelPlan]) -> d
             for plan in plans
             if plan.reading == reading and (rows := labelled_before(run, creatives, plan)) is not None
         ]
-        every = list_contents(pa.concat_tables([*before[:1], table]).sort_by(ROW), reading.id_column)
+        every = list_contents(pa.concat_tables([*before, table]).sort_by(ROW), reading.id_column)
         replayed = np.zeros(len(every), bool)
         replayed[every.find(table[reading.id_column])] = True
         found[reading] = Contents(every, replayed)

@@ -198,15 +198,12 @@ def _billed(run: Run, creatives: Creatives, sheet: ScoreSheet, replayed_U: Flags
     """
     table, name = run.prepared.table, sheet.plan.name
     readers = [s for s, strategy in enumerate(table.strategies) if name in models_read(run.config, strategy)]
-    sampled = run.prepared.spec.sample is not None
-    whole = None if sheet.copies is not None else distinct_contents(run, creatives, sheet.plan.reading)
-    asked = None if sampled else int((sheet.wanted_U & (replayed_U | (sheet.copies is not None))).sum())
-    billed: dict[str, int | None] = {}
-    for s in readers:
-        always = asks_always(table, s, name)
-        alone = len(readers) == 1 or (sheet.copies is not None and always)
-        billed[table.names[s]] = whole if always and sheet.copies is None else (asked if alone else None)
-    return billed
+    # Near-copies: representatives and what was checked; what calibrates may be among them.
+    chosen = int((sheet.wanted_U & replayed_U if sheet.copies is None else sheet.wanted_U).sum())
+    here = None if run.prepared.spec.sample is not None else chosen
+    everything = here if sheet.copies is not None else distinct_contents(run, creatives, sheet.plan.reading)
+    in_places = here if len(readers) == 1 else None
+    return {table.names[s]: everything if asks_always(table, s, name) else in_places for s in readers}
 
 
 def _agreement(run: Run, sheet: ScoreSheet, maps: Mapping[str, CalibrationMap]) -> dict[str, Any]:
