@@ -156,7 +156,7 @@ def _sample_words(run: Run) -> list[str]:
         ]
     unit = "advertisers, whole," if sample.by == "advertiser" else "creatives"
     return [
-        f"labelled creatives and {sample.share:.4g} of the other {unit} were scored: rates of decisions and the swap "
+        f"labelled creatives and {100 * sample.share:.4g} % of the other {unit} were scored: rates of decisions and the swap "
         "matrix are estimated, not counted"
     ]
 

@@ -176,7 +176,9 @@ def _shape(picture: Shape) -> str:
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
         for height, name, colour in ((0.98, "violating", svg.SERIES[6]), (0.88, "compliant", svg.SERIES[0])):
-            axes.text(0.98, height, name, color=colour, transform=axes.transAxes, ha="right", va="top")
+            axes.text(
+                0.5, height, name, color=colour, transform=axes.transAxes, ha="center", va="top"
+            )  # bars end the axis
 
     return figure(picture.key, f"{picture.title}: scores by label", (5.2, 2.7), fill)
 
