@@ -155,9 +155,9 @@ def _sample_words(run: Run) -> list[str]:
             "and nothing is known of what its frame does not hold"
         ]
     unit = "advertisers, whole," if sample.by == "advertiser" else "creatives"
+    share = f"{100 * sample.share:.4g} % of the other {unit}"
     return [
-        f"labelled creatives and {100 * sample.share:.4g} % of the other {unit} were scored: rates of decisions and the swap "
-        "matrix are estimated, not counted"
+        f"labelled creatives and {share} were scored: rates of decisions and the swap matrix are estimated, not counted"
     ]
 
 
