@@ -11,7 +11,7 @@ audit's rows by taking the audit's own variance off, never below that of indepen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,9 +29,9 @@ from engine.records import F64, Estimate, Flags
 _NO_ROWS = "fewer than two advertisers among the audit's rows: the variance between them is unknown"
 
 
-def decision_rates(answered: View, drawn: View) -> Iterator[Estimate]:
-    """Yield reject, limit, review and automation rate; the two views differ in their sample alone."""
-    for metric in DECISION_RATES:
+def decision_rates(answered: View, drawn: View, metrics: Iterable[str] = tuple(DECISION_RATES)) -> Iterator[Estimate]:
+    """Yield rates of decisions; the two views differ in their sample alone."""
+    for metric in metrics:
         rate = decision_rate(answered, drawn, metric)
         for inference in answered.question.inferences:
             yield from rows_of(rate.block(inference), rate.subject(), inference, answered.question)

@@ -19,7 +19,7 @@ from engine.records import F64, Estimate
 def estimate_all(question: Question) -> list[Estimate]:
     """Return every estimate of the question, each with an interval or the reason why it is null."""
     creatives_G = creatives_of(question.totals, question.segments)
-    known, scored, everybody = _bases(question, creatives_G)
+    known, scored, everybody = bases(question, creatives_G)
     last = len(question.readable_policies) - 1
     cost_weighting = question.prices.weighting if question.prices else question.weightings[0]
     out: list[Estimate] = []
@@ -58,7 +58,7 @@ def estimate_all(question: Question) -> list[Estimate]:
     return out
 
 
-def _bases(question: Question, creatives_G: F64) -> tuple[KnownTotals, Question, Sample]:
+def bases(question: Question, creatives_G: F64) -> tuple[KnownTotals, Question, Sample]:
     """Return the sums by outcome, and the rows (as a question of their own) and sample that stand for all creatives."""
     segments = question.segments
     if question.scored is None:

@@ -16,12 +16,12 @@ from engine.estimate.view import View
 from engine.records import Estimate
 
 
-def label_rates(view: View) -> Iterator[Estimate]:
-    """Yield every rate of a strategy, all segments and questions."""
+def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estimate]:
+    """Yield rates of a strategy, all segments and questions."""
     values = view.terms()
     leans = bool(view.imputed_OG.any())
     others = (view.terms(0.0), view.terms(2.0)) if leans else ()
-    for metric in RATES:
+    for metric in metrics:
         uses_O = metric.uses(view.given)
         null = view.null_reasons(uses_O, owed=metric.owed)
         subject = _subject(view, metric)

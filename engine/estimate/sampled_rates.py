@@ -11,7 +11,7 @@ audit's draw is both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,9 +28,11 @@ from engine.estimate.view import View
 from engine.records import F64, WEIGHTINGS, Estimate
 
 
-def sampled_decision_rates(answered: View, scored: View) -> Iterator[Estimate]:
-    """Yield reject, limit, review and automation rate; the views differ in their sample (and its rows)."""
-    for metric in DECISION_RATES:
+def sampled_decision_rates(
+    answered: View, scored: View, metrics: Iterable[str] = tuple(DECISION_RATES)
+) -> Iterator[Estimate]:
+    """Yield rates of decisions; the views differ in their sample (and its rows)."""
+    for metric in metrics:
         rate = SampledRate(decision_rate(answered, scored, metric))
         for inference in answered.question.inferences:
             yield from rows_of(rate.block(inference), rate.rate.subject(), inference, answered.question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_optuna_gets_near_with_a_seed_and_keeps_to_the_constraint() -> None:
     assert [trial.setting for trial in again] == [trial.setting for trial in trials]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("optuna") is not None, reason="optuna is installed")
-def test_without_optuna_the_fault_says_what_to_install() -> None:
+def test_without_optuna_the_fault_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UsageError, match="pip install"):
         Tpe(Space((Interval("t", 0.0, 1.0),)), GOAL, 10)

@@ -1,0 +1,38 @@
+"""The few numbers of a sweep are those that a full estimate gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from estimate.worlds import audit_rows, make_world, question, replayed, strategies
+
+from engine.estimate.chosen import METRICS, Number, chosen_numbers
+from engine.estimate.estimates import estimate_all
+from engine.estimate.question import Prices, Question
+from engine.records import WEIGHTINGS
+
+
+@pytest.fixture(scope="module")
+def asked() -> Question:
+    world, table = make_world(5, size=3000), strategies()
+    found = replayed(world, table)
+    rows = audit_rows(world, found.outcome_Sn, (0.15, 0.4, 0.8), 11, "srs")
+    count = len(table.strategies)
+    return replace(question(world, rows, found, table), prices=Prices(2.0, 0.5, 0.9, (1.0,) * count, "impressions"))
+
+
+@pytest.mark.parametrize("reading", ["machine", "after_review"])
+def test_chosen_numbers_equal_those_of_the_full_estimate(asked: Question, reading: str) -> None:
+    numbers = [Number(metric, weighting) for metric in METRICS for weighting in WEIGHTINGS if metric != "cost"]
+    numbers.append(Number("cost", "impressions"))
+    policy = asked.readable_policies[-1]
+    full = {
+        (e.strategy, e.metric, e.weighting): e
+        for e in estimate_all(asked)
+        if (e.segment, e.inference, e.reading, e.policy, e.baseline) == ("all", "history", reading, policy, None)
+    }
+    for name, found in zip(asked.table.names, chosen_numbers(asked, numbers, policy, reading), strict=True):
+        assert set(found) == set(numbers)
+        for number, estimate in found.items():
+            assert estimate == full[name, number.metric, number.weighting]
