@@ -44,7 +44,7 @@ _EXACT = 2.0**53
 class ReadShard:
     """`creatives`: rows of the period. `quarantine`: schema.QUARANTINE. counts: every row read is in one of them.
 
-    earlier : rows from before the period whose labels calibrate, in the same columns.
+    earlier : rows from before the period whose labels calibrate or that warm up state, in the same columns.
     """
 
     creatives: pa.Table
@@ -86,7 +86,8 @@ def read_creatives(shard: Shard, spec: CreativesSpec, check: Check | None = None
         "quarantined": int(bad.sum()),
     }
     creatives, text_counts = _chosen(table, kept, spec, shard)
-    before = ~bad & (when < spec.since) & _is_in(table, spec.columns["id"], spec.earlier)
+    needed = _is_in(table, spec.columns["id"], spec.earlier) | (spec.remembers & (when >= spec.warm_up))
+    before = ~bad & (when < spec.since) & needed
     earlier, _ = _chosen(table, before, spec, shard)
     quarantine = _quarantine(table, spec, shard, reason, bad)
     picture_counts = pictures.counts if pictures else {}

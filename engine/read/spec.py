@@ -32,6 +32,7 @@ class CreativesSpec:
     scores : score column such as `v1.scam` → column of the lake.
     stratum_when : the audit frame as expressions over attributes; framed : ids of a frame file; both empty: no audit.
     earlier : ids of creatives from before the period whose labels calibrate, None where nothing is calibrated.
+    remembers : some strategy has state, which creatives submitted since `warm_up` move.
     warm_up, since, until : microseconds since 1970 UTC; numbers count creatives in [since, until).
     """
 
@@ -53,6 +54,7 @@ class CreativesSpec:
     brought: tuple[BroughtScores, ...] = ()
     sample: SampleRule | None = None
     earlier: pa.Array | None = None
+    remembers: bool = False
 
     @property
     def text(self) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ def _learned_from(run: Run, creatives: Creatives, plan: ModelPlan) -> pa.Table:
     """Return the creatives from before the period that a map may learn from: the model must not have learned them."""
     tables = (creatives_plan(run, creatives).without_duplicates(table) for table in earlier_tables(run))
     table = pa.concat_tables(tables).select([ROW, "creative_id", "submitted_at", plan.reading.id_column])
+    table = table.filter(pc.is_in(table["creative_id"], run.prepared.spec.earlier))
     trained = run.config.models[plan.name].trained
     if trained is None:
         return table

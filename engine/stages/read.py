@@ -70,6 +70,7 @@ def creatives_plan(run: Run, creatives: Creatives) -> CreativesPlan:
         labelled=run.labelled,
         attributes=prepared.spec.attributes,
         brought=prepared.brought,
+        warm_up=prepared.spec.warm_up if prepared.spec.remembers else None,
     )
 
 

@@ -14,6 +14,7 @@ from engine.read.columns import as_column
 from engine.read.creatives import ROW, SAMPLED
 from engine.read.identity import id_halves, positions
 from engine.records import I64, LOGGED, NOT_ASKED, Column, ScoreTable
+from engine.tasks.read import earlier_path
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class CreativesPlan:
     folder, identity : what the read stage committed. dropped : rows that are left out (duplicates), sorted.
     labelled : ids of creatives with a label, which a sampled run always works on.
     attributes, brought : columns that rules may read beside `logged` and the scores of models.
+    warm_up : microseconds since 1970 UTC from which earlier creatives move state, None where nothing is remembered.
     """
 
     folder: Path
@@ -31,12 +33,26 @@ class CreativesPlan:
     labelled: pa.Array
     attributes: tuple[str, ...]
     brought: tuple[str, ...]
+    warm_up: int | None = None
 
     def read(self, shard: int) -> pa.Table:
         """Read the creatives of a shard, duplicates left out."""
         found = store.find_committed(store.shard_path(self.folder, shard), self.identity)
         assert found is not None, "the read stage came first"
         return self.without_duplicates(store.read_committed(found))
+
+    def history(self, shard: int) -> pa.Table:
+        """Read all creatives of a shard that rules are asked about: the warm-up's, then those of the period."""
+        period = self.read(shard)
+        return period if self.warm_up is None else pa.concat_tables([self.warming(shard), period])
+
+    def warming(self, shard: int) -> pa.Table:
+        """Read the creatives of a shard that only warm up state."""
+        assert self.warm_up is not None
+        found = store.find_committed(earlier_path(self.folder, shard), self.identity)
+        assert found is not None, "the read stage came first"
+        table = self.without_duplicates(store.read_committed(found))
+        return table.filter(pc.greater_equal(table["submitted_at"].cast(pa.int64()), self.warm_up))
 
     def without_duplicates(self, table: pa.Table) -> pa.Table:
         """Leave out rows whose id another row keeps."""

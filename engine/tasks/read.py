@@ -38,7 +38,7 @@ class ReadTask:
 
 
 def earlier_path(folder: Path, number: int) -> Path:
-    """Return where a shard's creatives from before the period lie, whose labels calibrate."""
+    """Return where a shard's creatives from before the period lie: those that calibrate or warm up state."""
     return folder / f"earlier-{number:05d}.parquet"
 
 
