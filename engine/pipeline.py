@@ -13,6 +13,7 @@ from engine.manifest import finish, start
 from engine.prepare import Prepared, prepare
 from engine.progress import Progress
 from engine.stages.read import Creatives, read_stage
+from engine.stages.replay import find_ground
 from engine.stages.run import Run
 from engine.stages.score import Scored, score_stage
 from engine.store import RunDirectory
@@ -47,7 +48,7 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     if score_only:
         finish(under_way, creatives, scored, None)
         return Finished(under_way.directory.path, creatives, scored, None)
-    numbers = estimate_stage(under_way, creatives, scored)
+    numbers = estimate_stage(under_way, creatives, scored, find_ground(under_way))
     report_stage(under_way, creatives, scored, numbers)
     finish(under_way, creatives, scored, numbers)
     return Finished(under_way.directory.path, creatives, scored, numbers)

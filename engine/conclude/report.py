@@ -96,7 +96,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "strategies": strategy_facts(facts),
         "compare": config.compare.model_dump() if config.compare else None,
         "labels": _label_counts(run, numbers),
-        "training_overlap": _overlap_words(run, numbers.overlapping),
+        "training_overlap": _overlap_words(run, numbers),
         "assumptions": list(ASSUMPTIONS),
         "warnings": [*_sample_words(run), *_copy_words(scored), *_warnings(numbers, creatives)],
         "exposure": _exposure_facts(config, numbers.replayed),
@@ -112,8 +112,9 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
     }
 
 
-def _overlap_words(run: Run, overlapping: int) -> str:
-    unknown = [name for name, section in sections_read(run).items() if section.trained is None]
+def _overlap_words(run: Run, numbers: Numbers) -> str:
+    read, overlapping = sections_read(run, numbers.question.table), numbers.overlapping
+    unknown = [name for name, section in read.items() if section.trained is None]
     words = []
     if overlapping:
         words.append(

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.estimates import bases
 from engine.estimate.known import creatives_of
 from engine.estimate.label_rates import label_rates
-from engine.estimate.metrics import COST, DECISION_RATES, RATES
+from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY, answered_sample
 from engine.estimate.sampled_rates import sampled_decision_rates
 from engine.estimate.view import View
 from engine.records import WEIGHTINGS, Estimate
-
-METRICS = (*(metric.name for metric in RATES), *DECISION_RATES, COST)
-
-
-@dataclass(frozen=True)
-class Number:
-    """One number of a strategy: a metric under a weighting."""
-
-    metric: str
-    weighting: str
-
-    def __str__(self) -> str:
-        return f"{self.metric}.{self.weighting}"
 
 
 def chosen_numbers(

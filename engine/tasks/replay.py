@@ -22,7 +22,10 @@ from engine.tasks.work import Work
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What every worker of the replay shares. kept_ids: creatives whose outcomes are kept, None for all."""
+    """What every worker of the replay shares.
+
+    kept_ids : creatives whose outcomes are kept, None for all. whole : sum over all creatives alone, as one cell.
+    """
 
     creatives: CreativesPlan
     table: StrategyTable
@@ -31,6 +34,12 @@ class ReplayPlan:
     scores: tuple[ScoreTable, ...]
     kept_ids: pa.Array | None
     pair: tuple[int, int] | None
+    whole: bool = False
+
+    @property
+    def cells(self) -> int:
+        """How many cells the totals have."""
+        return 1 if self.whole else len(self.segments.cell_level_CK)
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,11 @@ class ReplayTask:
             everything = plan.creatives.read(shard.number)
             table = plan.creatives.scored(everything)
             creatives = as_creatives(table, plan)
-            cells = len(plan.segments.cell_level_CK)
-            whole = None if table is everything else sum_whole(as_creatives(everything, plan), cells)
+            whole = None if table is everything else sum_whole(as_creatives(everything, plan), plan.cells)
             kept = np.arange(table.num_rows)
             if plan.kept_ids is not None:
                 kept = np.flatnonzero(pc.is_in(table["creative_id"], plan.kept_ids).to_numpy())
-            replayed = replay(plan.table, creatives, cells, kept, plan.pair, whole)
+            replayed = replay(plan.table, creatives, plan.cells, kept, plan.pair, whole)
             rows = _kept_rows(table, creatives, plan, kept, replayed.outcome_Sn)
             store.commit_table(kept_path(self.folder, shard.number), rows, self.identity)
             done = store.commit_table(path, _totals_table(replayed.totals), self.identity)
@@ -76,6 +84,7 @@ def as_creatives(table: pa.Table, plan: ReplayPlan) -> Creatives:
         name: impute(_exposure(table, name), _guess(table, name, plan, cell_N)) for name in ("impressions", "spend")
     }
     frame_N = table[IN_FRAME].to_numpy().astype(np.uint8)
+    cell_N = np.zeros_like(cell_N) if plan.whole else cell_N
     return Creatives(columns, cell_N, frame_N, stack_weights(parts, table.num_rows))
 
 

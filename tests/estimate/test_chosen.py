@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from estimate.worlds import audit_rows, make_world, question, replayed, strategies
 
-from engine.estimate.chosen import METRICS, Number, chosen_numbers
+from engine.estimate.chosen import chosen_numbers
 from engine.estimate.estimates import estimate_all
+from engine.estimate.metrics import FORMULAS, Number
 from engine.estimate.question import Prices, Question
 from engine.records import WEIGHTINGS
 
@@ -24,7 +25,7 @@ def asked() -> Question:
 
 @pytest.mark.parametrize("reading", ["machine", "after_review"])
 def test_chosen_numbers_equal_those_of_the_full_estimate(asked: Question, reading: str) -> None:
-    numbers = [Number(metric, weighting) for metric in METRICS for weighting in WEIGHTINGS if metric != "cost"]
+    numbers = [Number(metric, weighting) for metric in FORMULAS for weighting in WEIGHTINGS if metric != "cost"]
     numbers.append(Number("cost", "impressions"))
     policy = asked.readable_policies[-1]
     full = {
