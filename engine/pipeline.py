@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.conclude.numbers import Numbers, estimate_stage
 from engine.conclude.report import report_stage
+from engine.conclude.rules import rules_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -48,8 +49,10 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     if score_only:
         finish(under_way, creatives, scored, None)
         return Finished(under_way.directory.path, creatives, scored, None)
-    numbers = estimate_stage(under_way, creatives, scored, find_ground(under_way))
-    report_stage(under_way, creatives, scored, numbers)
+    ground = find_ground(under_way)
+    numbers = estimate_stage(under_way, creatives, scored, ground)
+    rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
+    report_stage(under_way, creatives, scored, numbers, rules)
     finish(under_way, creatives, scored, numbers)
     return Finished(under_way.directory.path, creatives, scored, numbers)
 

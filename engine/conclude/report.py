@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from engine import __version__, store
 from engine.conclude.numbers import Numbers, sections_read
+from engine.conclude.rules import RuleFacts
 from engine.config.sections import Config
 from engine.errors import DataError
 from engine.estimate.metrics import FORMULAS
@@ -34,7 +36,9 @@ from engine.stages.run import Run
 from engine.stages.score import Scored
 
 
-def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
+def report_stage(
+    run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, rules: Mapping[str, Sequence[RuleFacts]]
+) -> dict[str, Any]:
     """Write estimates.parquet, truth.parquet, quarantine.parquet, summary.json and the pages; return the summary."""
     with run.progress.stage("report", 1) as step:
         path = run.directory.path
@@ -47,7 +51,7 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         for name, made in (("truth.parquet", truth is not None), ("report.html", run.config.report.html)):
             if not made:
                 run.directory.remove(name)
-        summary = summarise(run, creatives, scored, numbers)
+        summary = summarise(run, creatives, scored, numbers, rules)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
         step(estimates.num_rows)
@@ -66,7 +70,9 @@ def write_pages(
         directory.write_text("report.html", render_html(summary, estimates, truth))
 
 
-def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
+def summarise(
+    run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, rules: Mapping[str, Sequence[RuleFacts]]
+) -> dict[str, Any]:
     """Return summary.json as plain values."""
     config, question = run.config, numbers.question
     columns = config.score_columns()
@@ -80,6 +86,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         question.policies,
         question.pair,
         config.exposure.spend_unit,
+        {name: [rule.as_plain() for rule in found] for name, found in rules.items()},
     )
     by_key = truth_by_key(numbers.truths)
     rows = headline(numbers.estimates, by_key)

@@ -124,6 +124,7 @@ class CostSection(Section):
 class EstimateSection(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     segments: Names | None = None
+    rules: bool = True
 
 
 class CompareSection(Section):

@@ -9,7 +9,7 @@ from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.estimates import bases
 from engine.estimate.known import creatives_of
-from engine.estimate.label_rates import label_rates
+from engine.estimate.label_rates import label_rates, paired_rates
 from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY, answered_sample
@@ -46,6 +46,26 @@ def chosen_numbers(
             rows += costs(whole) if COST in here else ()
             found |= {Number(row.metric, weighting): row for row in rows}
         yield found
+
+
+def paired_numbers(
+    question: Question, pairs: Sequence[tuple[int, int]], metrics: Sequence[str], policy: str, reading: str
+) -> Iterator[Mapping[str, Estimate]]:
+    """Yield candidate − baseline of rates that labels are needed for, by creatives, for pairs of strategies.
+
+    Parameters
+    ----------
+    pairs : indices (baseline, candidate). Whether they swap anything is not known here: no difference is certain.
+    """
+    question = _overall(question)
+    creatives_G = creatives_of(question.totals, question.segments)
+    known, _, _ = bases(question, creatives_G)
+    q = question.readable_policies.index(policy)
+    answered = answered_sample(question.rows, q, question.segments, creatives_G)
+    chosen = [metric for metric in RATES if metric.name in metrics]
+    for pair in pairs:
+        baseline, candidate = (View(question, known, answered, s, q, reading, WEIGHTINGS[0]) for s in pair)
+        yield {row.metric: row for row in paired_rates(candidate, baseline, chosen)}
 
 
 def _overall(question: Question) -> Question:

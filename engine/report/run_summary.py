@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY
@@ -24,11 +24,19 @@ class Period:
 
 @dataclass(frozen=True)
 class Firing:
-    """How often a rule decided."""
+    """How often a rule decided, and what it does beside the others.
+
+    fires, alone : creatives for which its condition holds, and for which no other rule's does; None where not counted.
+    together : per rule, creatives for which both hold. adds : strategy − strategy without the rule, by metric.
+    """
 
     rule: str
     creatives: int
     share: float | None
+    fires: int | None = None
+    alone: int | None = None
+    together: tuple[int, ...] = ()
+    adds: Mapping[str, Number] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -210,8 +218,14 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
 
 
 def _strategy(row: Mapping[str, Any]) -> StrategySummary:
-    rules = tuple(Firing(rule["rule"], rule["creatives"], rule["share"]) for rule in row["rules"])
+    rules = tuple(_firing(rule) for rule in row["rules"])
     return StrategySummary(row["name"], row["words"], rules, row.get("exposures") or {})
+
+
+def _firing(row: Mapping[str, Any]) -> Firing:
+    adds = {number.key.metric: number for number in numbers_of(row.get("adds") or ())}
+    together = tuple(row.get("together") or ())
+    return Firing(row["rule"], row["creatives"], row["share"], row.get("fires"), row.get("alone"), together, adds)
 
 
 def _naive(row: Mapping[str, Any]) -> Naive:

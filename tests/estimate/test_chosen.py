@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from estimate.worlds import audit_rows, make_world, question, replayed, strategies
 
-from engine.estimate.chosen import chosen_numbers
+from engine.estimate.chosen import chosen_numbers, paired_numbers
 from engine.estimate.estimates import estimate_all
 from engine.estimate.metrics import FORMULAS, Number
 from engine.estimate.question import Prices, Question
@@ -37,3 +37,19 @@ def test_chosen_numbers_equal_those_of_the_full_estimate(asked: Question, readin
         assert set(found) == set(numbers)
         for number, estimate in found.items():
             assert estimate == full[name, number.metric, number.weighting]
+
+
+def test_chosen_differences_equal_those_of_the_full_estimate(asked: Question) -> None:
+    assert asked.pair is not None
+    baseline, candidate = (asked.table.names[s] for s in asked.pair)
+    policy = asked.readable_policies[-1]
+    full = {
+        e.metric: e
+        for e in estimate_all(asked)
+        if (e.segment, e.inference, e.reading, e.policy) == ("all", "history", "after_review", policy)
+        and (e.strategy, e.baseline, e.weighting) == (candidate, baseline, "creatives")
+    }
+    (found,) = paired_numbers(asked, [asked.pair], ("leakage_rate", "overkill_rate"), policy, "after_review")
+    assert set(found) == {"leakage_rate", "overkill_rate"}
+    for metric, estimate in found.items():
+        assert estimate == full[metric]
