@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from engine.conclude.numbers import ask_of
-from engine.estimate.chosen import paired_numbers
+from engine.estimate.chosen import Pair, paired_numbers
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.outcomes import outcome_counts
 from engine.estimate.question import Question
@@ -32,20 +34,28 @@ MOST_RULES = 24  # of a strategy; beyond it rules are not held against each othe
 class RuleFacts:
     """One rule in deciding order.
 
-    fires : creatives for which `when` holds; alone : those for which no other rule's holds; decides : those it decides.
-    together : per rule of the strategy, creatives for which both hold. adds : metric → strategy − strategy without it.
+    fires : creatives for which `when` holds; alone : those for which no other rule's holds.
+    together : per rule of the strategy, creatives for which both hold.
+    instead : per rule after it and last `otherwise`, the creatives that it would decide in this one's place.
+    adds : metric → strategy − strategy without it.
     """
 
     fires: int
     alone: int
-    decides: int
     together: tuple[int, ...]
+    instead: tuple[int, ...]
     adds: dict[str, Estimate]
 
     def as_plain(self) -> dict[str, Any]:
-        """Return what summary.json holds of the rule; `creatives` is how many it decides."""
+        """Return what summary.json holds of the rule."""
         adds = [asdict(row) for row in self.adds.values()]
-        return {"fires": self.fires, "alone": self.alone, "together": list(self.together), "adds": adds}
+        return {
+            "fires": self.fires,
+            "alone": self.alone,
+            "together": list(self.together),
+            "instead": list(self.instead),
+            "adds": adds,
+        }
 
 
 def rules_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground) -> dict[str, tuple[RuleFacts, ...]]:
@@ -77,6 +87,9 @@ def _made_up(strategy: Strategy, rules: Sequence[Rule]) -> Iterator[Strategy]:
         )
         left = (*rules[:i], *rules[i + 1 :])
         yield replace(plain, name=_name(strategy.name, "without", i), rules=left)
+        decides = And((rule.when, Not(Or(tuple(before.when for before in rules[:i]))))) if i else rule.when
+        rest = (Rule(Not(decides), Decision.APPROVE), *rules[i + 1 :])
+        yield replace(strategy, name=_name(strategy.name, "next", i), rules=rest, match="first")
     for i, j in combinations(range(len(rules)), 2):
         yield _fires(_name(strategy.name, "both", i, j), And((rules[i].when, rules[j].when)))
 
@@ -102,15 +115,15 @@ class _Answers:
         """Return the facts of every rule, in deciding order."""
         every = range(len(self._rules))
         own = self._at[self._strategy]
-        decided = [int(count) for count in self._counts[own][self._plain(own)]]
-        pairs = [(self._at[_name(self._strategy, "without", i)], own) for i in every]
+        instead = [self._instead(i) for i in every]
+        pairs = [self._pair(i, own, instead[i]) for i in every]
         policy = self._question.readable_policies[-1]
         adds = [dict(found) for found in paired_numbers(self._question, pairs, ADDED, policy, AFTER_REVIEW)]
         return tuple(
             RuleFacts(
                 fires=self._fired("fires", i),
                 alone=self._fired("alone", i),
-                decides=decided[i],
+                instead=instead[i],
                 together=tuple(
                     self._fired("both", *sorted((i, j))) if i != j else self._fired("fires", i) for j in every
                 ),
@@ -122,6 +135,20 @@ class _Answers:
     def _fired(self, kind: str, *rules: int) -> int:
         s = self._at[_name(self._strategy, kind, *rules)]
         return int(self._counts[s][self._plain(s)[0]])
+
+    def _instead(self, i: int) -> tuple[int, ...]:
+        s = self._at[_name(self._strategy, "next", i)]
+        return tuple(int(self._counts[s][o]) for o in [*self._plain(s)[1:], len(self._question.table.rules[s]) - 1])
+
+    def _pair(self, i: int, own: int, instead: Sequence[int]) -> Pair:
+        """Return the strategy without a rule as the baseline of the whole one, and what swaps between them."""
+        without = self._at[_name(self._strategy, "without", i)]
+        rules = self._question.table.rules
+        if any(rule.guard for rule in rules[own]):
+            return Pair(without, own)  # a missing score moves more than what the rule decides
+        swap_OQ = np.zeros((self._question.table.outcomes,) * 2, np.int64)
+        swap_OQ[i : len(rules[without]), i] = instead
+        return Pair(without, own, swap_OQ)
 
     def _plain(self, s: int) -> list[int]:
         """Return the outcomes of a strategy that are rules of its own, not guards and not the last."""

@@ -95,7 +95,7 @@ def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
         for i, rule in enumerate(facts.table.rules[s]):
             more = {} if rule.guard or i == len(facts.table.rules[s]) - 1 else next(known, {})
             if count_O[i] or more:
-                said = {"rule": _rule_words(facts.table.rules[s], i), "creatives": int(count_O[i])}
+                said = {"rule": rule_words(facts.table.rules[s], i), "creatives": int(count_O[i])}
                 rules.append({**said, "share": round(int(count_O[i]) / whole, 9), **more})
         out.append({"name": strategy.name, "words": strategy.words, "rules": rules})
     return out
@@ -118,10 +118,16 @@ def truth_by_key(truths: Sequence[Estimate]) -> dict[tuple[str | None, ...], flo
     return {key_of(truth): truth.estimate for truth in truths}
 
 
-def _rule_words(rules: Sequence[Rule], index: int) -> str:
+def decision_words(rule: Rule) -> str:
+    """Return what a rule decides, such as `LIMIT 0.25`."""
+    return f"{rule.decision.name} {rule.share:g}" if rule.share < 1 else rule.decision.name
+
+
+def rule_words(rules: Sequence[Rule], index: int) -> str:
+    """Return which rule of a strategy one is, and what it decides."""
     rule = rules[index]
     if rule.guard:
         return "a score is missing: REVIEW"
-    name = f"{rule.decision.name} {rule.share:g}" if rule.share < 1 else rule.decision.name
+    name = decision_words(rule)
     number = sum(not each.guard for each in rules[: index + 1])
     return f"otherwise: {name}" if index == len(rules) - 1 else f"rule {number}: {name}"
