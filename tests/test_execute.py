@@ -45,7 +45,7 @@ def test_other_work_takes_one_shard_after_the_other():
 
 @dataclass(frozen=True)
 class Fails:
-    def open(self, shared: object):
+    def open(self, _shared: object):
         def work(shard: Shard) -> Receipt:
             raise ValueError(f"shard {shard.number}")
 
