@@ -11,24 +11,25 @@ from typing import Literal, TypeVar
 
 import pyarrow as pa
 
+from engine.config.decisions import logged_values
+from engine.config.kinds import kind_faults
 from engine.config.scoring import ModelSection
 from engine.config.sections import Config
-from engine.config.strategies import compile_strategies, logged_values
+from engine.config.strategies import compile_strategies
 from engine.errors import BacktestError, DataError, UsageError
-from engine.expression import Atom
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
 from engine.read.labels import label_columns, labels_before, resolve_labels
 from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
-from engine.records import LOGGED, Decision, EarlierLabels, LabelTable, Reading
+from engine.records import Decision, EarlierLabels, LabelTable, Reading
 from engine.score.fields import FieldRule, parse_template
 from engine.score.folder import ModelFolder, inspect_folder
 from engine.score.frames import FrameRule
 from engine.score.opening import Opening
 from engine.score.pictures import PictureLimits
-from engine.strategy import StrategyTable, build_table, columns_read
+from engine.strategy import StrategyTable, build_table
 
 COLUMN_MODEL = "column:"
 
@@ -233,27 +234,11 @@ def _labels(config: Config, audit: Audit | None) -> _Labels | None:
 
 
 def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> None:
-    """Refuse rules that compare a text attribute with a number, or the reverse."""
-    faults = []
-    for strategy in table.strategies:
-        for column in columns_read(strategy):
-            if column in config.creatives.attributes and column in schema.names:
-                numeric = _is_numeric(schema.field(column).type)
-                for atom in (a for a in table.atoms if a.column == column):
-                    fault = _mismatch(atom, numeric)
-                    if fault and strategy.name != LOGGED:
-                        faults.append(f"strategies.{strategy.name}: {fault}")
-    if faults:
-        raise UsageError(*dict.fromkeys(faults))
-
-
-def _mismatch(atom: Atom, numeric: bool) -> str | None:
-    values = atom.value if isinstance(atom.value, tuple) else (atom.value,)
-    if numeric and any(isinstance(value, str | bool) for value in values):
-        return f"{atom.column} holds numbers and is compared with {values[0]!r}"
-    if not numeric and (any(isinstance(v, float) for v in values) or atom.operator in (">=", "<=", ">", "<")):
-        return f"{atom.column} holds texts; compare it by == != in, with quoted texts"
-    return None
+    """Refuse rules that take a text attribute for a number, or the reverse."""
+    here = [name for name in config.creatives.attributes if name in schema.names]
+    faults = kind_faults(table.strategies, {name: _is_numeric(schema.field(name).type) for name in here})
+    if lines := tuple(dict.fromkeys(faults)):
+        raise UsageError(*lines)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from generators import SINGLE, Rules, World, examples, rule_lists, trees, worlds, write
+from generators import SINGLE, Rules, World, examples, rule_lists, tree_of, trees, worlds, write
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import Creative, Tree, decide, holds
@@ -40,10 +40,7 @@ def run_program(table: StrategyTable, at: int, creative: Creative) -> bool:
         op = table.op_L[i]
         if op == PUSH:
             atom = table.atoms[table.arg_L[i]]
-            if atom.operator == "missing":
-                stack.append(holds(("missing", atom.column), creative))
-            else:
-                stack.append(holds(("atom", atom.column, atom.operator, atom.value), creative, SINGLE))
+            stack.append(holds(tree_of(atom), creative, SINGLE))
         elif op == NOT:
             stack.append(not stack.pop())
         elif op == TRUE:

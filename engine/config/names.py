@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.config.decisions import parse_decision
 from engine.config.sections import Config
-from engine.config.strategies import compile_strategies, parse_decision
+from engine.config.strategies import compile_strategies
 from engine.errors import did_you_mean
+from engine.expression import is_feature
 from engine.records import ANY, LOGGED
 from engine.score.fields import parse_template
 
@@ -48,6 +50,8 @@ def _policies(config: Config) -> Iterator[str]:
     for policy in config.policies:
         if policy == ANY:
             yield f"policies: {ANY} is reserved for the policy that is violated when some policy is"
+        if is_feature(policy):
+            yield f"policies: {policy} is a feature that rules read by this name; give the policy another"
 
 
 def _sources(config: Config) -> Iterator[str]:
@@ -100,7 +104,7 @@ def _reserved(config: Config) -> Iterator[str]:
     columns = config.creatives.columns
     taken = {*_ENGINE_COLUMNS, columns.id, columns.advertiser, columns.submitted_at}
     for name in config.creatives.attributes:
-        if name in taken or "." in name:
+        if name in taken or "." in name or is_feature(name):
             yield f"creatives.attributes: {name} is a name the engine uses itself; bring the column under another name"
 
 
