@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,9 @@ from engine.config.decisions import logged_values
 from engine.config.kinds import kind_faults
 from engine.config.scoring import ModelSection
 from engine.config.sections import Config
-from engine.config.strategies import compile_strategies
+from engine.config.strategies import compile_strategies, find_template, swept_strategies
 from engine.errors import BacktestError, DataError, UsageError
+from engine.expression import ALWAYS, Atom
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
 from engine.read.labels import label_columns, labels_before, resolve_labels
@@ -29,7 +30,7 @@ from engine.score.folder import ModelFolder, inspect_folder
 from engine.score.frames import FrameRule
 from engine.score.opening import Opening
 from engine.score.pictures import PictureLimits
-from engine.strategy import StrategyTable, build_table
+from engine.strategy import Rule, Strategy, StrategyTable, build_table, columns_read, model_of
 
 COLUMN_MODEL = "column:"
 
@@ -39,12 +40,13 @@ class Prepared:
     """A checked run: what to read, score and replay.
 
     inputs : name → identity of everything that is read. readings : model → what it reads of a creative.
-    openings : model → how it is opened.
+    openings : model → how it is opened. asking : what models are asked for: the table, and whatever a sweep may read.
     """
 
     source: Source
     spec: CreativesSpec
     table: StrategyTable
+    asking: StrategyTable
     openings: Mapping[str, Opening]
     labels: LabelTable | None
     earlier: EarlierLabels | None
@@ -71,7 +73,8 @@ def prepare(config: Config) -> Prepared:
     spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None), earlier)
     if source is not None:
         faults.first(lambda: check_schema(source.schema, spec, config.creatives.path))
-    table = build_table(compile_strategies(config)[0], missing_to_review=config.creatives.on_missing_score == "review")
+    guarded = config.creatives.on_missing_score == "review"
+    table = build_table(compile_strategies(config, swept_strategies(config))[0], missing_to_review=guarded)
     if source is not None:
         faults.first(lambda: _check_kinds(config, table, source.schema))
     faults.stop()
@@ -86,6 +89,7 @@ def prepare(config: Config) -> Prepared:
         source=source,
         spec=spec,
         table=table,
+        asking=_asking(config, table, guarded=guarded),
         openings=openings,
         labels=labels.table if labels else None,
         earlier=labels.earlier if labels else None,
@@ -231,6 +235,17 @@ def _labels(config: Config, audit: Audit | None) -> _Labels | None:
     if any(model.calibration for model in config.models.values()):
         earlier = labels_before(rows, config.policies, config.period.from_, config.labels.path)
     return _Labels(resolve_labels(rows, config.policies, audit, config.labels.path), earlier, digest)
+
+
+def _asking(config: Config, table: StrategyTable, *, guarded: bool) -> StrategyTable:
+    """Return the table with strategies that ask every model of a sweep about every creative."""
+    if config.sweep is None:
+        return table
+    read = columns_read(find_template(config, config.sweep.strategy).strategy)
+    always = [column for column in read if model_of(column) in config.models]
+    approve = Rule(ALWAYS, Decision.APPROVE)
+    asks = [Strategy(f"the sweep reads {c}", (replace(approve, when=Atom(c, ">=", 0.0)),), approve) for c in always]
+    return build_table([*table.strategies, *asks], missing_to_review=guarded)
 
 
 def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from engine import __version__, store
 from engine.conclude.numbers import Numbers, sections_read
 from engine.conclude.rules import RuleFacts
+from engine.conclude.search import Searched
 from engine.config.sections import Config
 from engine.errors import DataError
 from engine.estimate.metrics import FORMULAS
@@ -36,9 +37,15 @@ from engine.stages.run import Run
 from engine.stages.score import Scored
 
 
-def report_stage(
-    run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, rules: Mapping[str, Sequence[RuleFacts]]
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Insight:
+    """What a run knows beside its numbers: the facts of each rule by strategy, and what a sweep found."""
+
+    rules: Mapping[str, Sequence[RuleFacts]]
+    searched: Searched | None
+
+
+def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
     """Write estimates.parquet, truth.parquet, quarantine.parquet, summary.json and the pages; return the summary."""
     with run.progress.stage("report", 1) as step:
         path = run.directory.path
@@ -48,10 +55,13 @@ def report_stage(
         store.commit_table(path / "quarantine.parquet", creatives.quarantine, run.identity)
         if truth is not None:
             store.commit_table(path / "truth.parquet", truth, run.identity)
-        for name, made in (("truth.parquet", truth is not None), ("report.html", run.config.report.html)):
-            if not made:
+        if insight.searched is not None:
+            store.commit_table(path / "search.parquet", insight.searched.table(), run.identity)
+        made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "report.html": run.config.report.html}
+        for name, made in made_now.items():
+            if made is None or made is False:
                 run.directory.remove(name)
-        summary = summarise(run, creatives, scored, numbers, rules)
+        summary = summarise(run, creatives, scored, numbers, insight)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
         step(estimates.num_rows)
@@ -70,9 +80,7 @@ def write_pages(
         directory.write_text("report.html", render_html(summary, estimates, truth))
 
 
-def summarise(
-    run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, rules: Mapping[str, Sequence[RuleFacts]]
-) -> dict[str, Any]:
+def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
     """Return summary.json as plain values."""
     config, question = run.config, numbers.question
     columns = config.score_columns()
@@ -86,7 +94,7 @@ def summarise(
         question.policies,
         question.pair,
         config.exposure.spend_unit,
-        {name: [rule.as_plain() for rule in found] for name, found in rules.items()},
+        {name: [rule.as_plain() for rule in found] for name, found in insight.rules.items()},
     )
     by_key = truth_by_key(numbers.truths)
     rows = headline(numbers.estimates, by_key)
@@ -115,6 +123,7 @@ def summarise(
         "reliability": reliability_curves(question.rows, facts.score_columns, question.policies, question.confidence),
         "calibration": scored.calibration,
         "near_copies": scored.near_copies,
+        "search": insight.searched.as_plain() if insight.searched else None,
         "formulas": FORMULAS,
     }
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from engine.config.scoring import ModelSection, ScoresSection
 from engine.config.strategy_sections import StrategySection
+from engine.config.sweep import SweepSection
 from engine.config.values import Instant, Names, Seconds, Section, Share, TimeZone, Word, each_once
 
 
@@ -162,6 +163,7 @@ class Config(Section):
     models: dict[Word, ModelSection] = Field(default_factory=dict)
     scores: dict[Word, ScoresSection] = Field(default_factory=dict)
     strategies: dict[str, StrategySection] = Field(default_factory=dict)
+    sweep: SweepSection | None = None
     exposure: ExposureSection = ExposureSection()
     cost: CostSection | None = None
     estimate: EstimateSection = EstimateSection()

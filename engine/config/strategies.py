@@ -15,6 +15,7 @@ from engine.expression import ALWAYS, ExpressionError
 from engine.records import Decision
 from engine.strategy import PolicyRules, Review, Rule, Strategy, Template, bind, columns_read, parameters
 
+_DAY = 86_400  # seconds
 _INHERITED = ("rules", "otherwise", "match", "policies", "review", "strikes", "copies")
 
 
@@ -37,6 +38,11 @@ def compile_strategies(config: Config, swept: Collection[str] = ()) -> tuple[lis
         except ExpressionError as error:
             faults.append(f"strategies.{name}: {error}")
     return strategies, faults
+
+
+def swept_strategies(config: Config) -> tuple[str, ...]:
+    """Return the strategies whose parameters a sweep sets."""
+    return (config.sweep.strategy,) if config.sweep else ()
 
 
 def find_template(config: Config, name: str) -> Template:
@@ -178,8 +184,10 @@ def _parameter_faults(config: Config, key: str, strategy: Strategy) -> Iterator[
 
 
 def _review(config: Config, review: ReviewSection) -> Review:
-    hold = min(1.0, review.wait / config.exposure.life) if config.exposure.life else 0.0
-    return Review(review.sensitivity, review.specificity, hold)
+    life = config.exposure.life
+    hold, day = (min(1.0, review.wait / life), _DAY / life) if life else (0.0, 0.0)
+    live = review.capacity is not None and review.capacity.waiting == "live"
+    return Review(review.sensitivity, review.specificity, hold, day, live)
 
 
 def _words(written: _Written) -> str:

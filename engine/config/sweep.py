@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from engine.config.values import Names, Section, Word
 from engine.errors import did_you_mean
 from engine.estimate.metrics import COST, FORMULAS, Number
-from engine.expression import Expression, ExpressionError, atoms, parse
+from engine.expression import Expression, ExpressionError, columns_read, parse
 from engine.records import WEIGHTINGS
 from engine.search.space import Axis, Interval, Space, evenly
 
@@ -100,8 +100,13 @@ class SweepSection(Section):
     def numbers(self) -> tuple[str, ...]:
         """Return every number the sweep needs, as written, each once: what is minimised first."""
         constraint = self.constraint()
-        read = [] if constraint is None else [atom.column for atom in atoms(constraint)]
+        read = () if constraint is None else columns_read(constraint)
         return tuple(dict.fromkeys([self.minimise, *self.front, *read, *(self.equal.at if self.equal else ())]))
+
+    def picked(self) -> tuple[str, ...]:
+        """Return the names of the strategies that the sweep adds to the run."""
+        equals = [f"{self.strategy} at {self.equal.to}'s {number}" for number in self.equal.at] if self.equal else []
+        return (f"{self.strategy} best", *equals)
 
     def space(self, seed: int) -> Space:
         """Return the settings to try."""
@@ -110,7 +115,7 @@ class SweepSection(Section):
         return Space(parameters, (self.draws or _DRAWN) if drawn else 0, seed)
 
 
-def sweep_faults(section: SweepSection, policies: list[str], strategies: list[str], priced: bool) -> Iterator[str]:
+def sweep_faults(section: SweepSection, policies: list[str], strategies: list[str], *, priced: bool) -> Iterator[str]:
     """Yield one line for every name of the section that means nothing, and for a grid that is too large."""
     try:
         numbers = section.numbers()

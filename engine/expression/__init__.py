@@ -40,6 +40,7 @@ from engine.expression.tree import (
     columns_read,
     rename_columns,
 )
+from engine.expression.words import expression_text
 
 __all__ = [
     "ALWAYS",
@@ -64,6 +65,7 @@ __all__ = [
     "columns_of_atoms",
     "columns_read",
     "evaluate",
+    "expression_text",
     "is_feature",
     "parameters",
     "parse",

@@ -116,6 +116,37 @@ class NearCopySummary:
 
 
 @dataclass(frozen=True)
+class TrialSummary:
+    """A setting that was tried. points : number as written → estimate, low, high, reason."""
+
+    setting: Mapping[str, float | str]
+    points: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class PickSummary:
+    """What a goal chose, None where nothing keeps to it."""
+
+    name: str
+    goal: str
+    trial: TrialSummary | None
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """A sweep. numbers : metric or metric.weighting, as the config writes them. on_front : settings on the front."""
+
+    strategy: str
+    policy: str
+    reading: str
+    numbers: tuple[str, ...]
+    tried: int
+    picks: tuple[PickSummary, ...]
+    on_front: int
+    front: tuple[TrialSummary, ...]
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """A run as summary.json tells it. Text is as it stands in the file: not yet safe to print.
 
@@ -148,6 +179,7 @@ class RunSummary:
     calibration: Mapping[str, Mapping[str, Any]]
     near_copies: tuple[NearCopySummary, ...]
     formulas: Mapping[str, str]
+    search: SearchSummary | None = None
 
     @property
     def policy(self) -> str:
@@ -214,6 +246,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         calibration=summary["calibration"],
         near_copies=tuple(_near_copies(column, row) for column, row in summary["near_copies"].items()),
         formulas=summary["formulas"],
+        search=_search(summary.get("search")),
     )
 
 
@@ -226,6 +259,19 @@ def _firing(row: Mapping[str, Any]) -> Firing:
     adds = {number.key.metric: number for number in numbers_of(row.get("adds") or ())}
     together = tuple(row.get("together") or ())
     return Firing(row["rule"], row["creatives"], row["share"], row.get("fires"), row.get("alone"), together, adds)
+
+
+def _search(row: Mapping[str, Any] | None) -> SearchSummary | None:
+    if row is None:
+        return None
+    picks = (PickSummary(p["name"], p["goal"], _trial(p["trial"]) if p["trial"] else None) for p in row["picks"])
+    front = tuple(_trial(trial) for trial in row["front"])
+    facts = (row["strategy"], row["policy"], row["reading"], tuple(row["numbers"]), row["tried"])
+    return SearchSummary(*facts, tuple(picks), row["on_front"], front)
+
+
+def _trial(row: Mapping[str, Any]) -> TrialSummary:
+    return TrialSummary(row["setting"], row["points"])
 
 
 def _naive(row: Mapping[str, Any]) -> Naive:

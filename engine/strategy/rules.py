@@ -17,11 +17,18 @@ class Review:
 
     sensitivity, specificity : one value for all policies or one per policy (`any` included), in [0, 1].
     hold : share of a creative's exposure life that it waits for the human, in [0, 1].
+    day : share of that life that a day is. live : what waits is delivered meanwhile.
     """
 
     sensitivity: float | Mapping[str, float] = 1.0
     specificity: float | Mapping[str, float] = 1.0
     hold: float = 0.0
+    day: float = 0.0
+    live: bool = False
+
+    def waiting(self, days: int) -> float:
+        """Return the share of its exposure life that a creative waits which a human decides after so many days."""
+        return min(1.0, self.hold + days * self.day)
 
     def rates(self, policy: str) -> tuple[float, float] | None:
         """Return (sensitivity, specificity) for a policy, or None where they are not given for it."""
@@ -33,6 +40,7 @@ class Review:
 class Rule:
     """`when` this holds, `then` decide so. `policy` is the one the decision is owed to, None where unknown.
 
+    waited, queued, state : what memory made of a decision: days in a queue, decided at the end of a day, in words.
     share_of : the parameter that gives the share of a LIMIT, until it is bound.
     written : `when` in the operator's words.
     """
@@ -44,6 +52,9 @@ class Rule:
     final: Decision | None = None  # known only of history's own decisions
     final_share: float = 1.0
     guard: bool = False  # the engine's own: it sends what turns on a missing score to REVIEW
+    waited: int = 0
+    queued: bool = False
+    state: str = ""
     share_of: str | None = None
     written: Written | None = field(default=None, compare=False, repr=False)
 
