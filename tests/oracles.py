@@ -149,6 +149,21 @@ def decide(
     raise AssertionError("a rule that fired asks for something")
 
 
+def decide_by_policies(
+    policies: Sequence[tuple[Sequence[Rule], Rule]], creative: Creative, single: Iterable[str] = ()
+) -> tuple[str, float, str | None]:
+    """Let every policy decide by its own first rule; return the harshest of the decisions, of equal ones the first."""
+    asked = [decide(rules, otherwise, "first", creative, single) for rules, otherwise in policies]
+    for decision in ("REJECT", "REVIEW", "LIMIT", "APPROVE"):
+        mine = [each for each in asked if each[0] == decision]
+        limits = [share for word, share, _ in asked if word == "LIMIT"]
+        if mine and decision == "LIMIT":
+            return next(each for each in mine if each[1] == min(limits))
+        if mine:
+            return decision, min(limits, default=mine[0][1]) if decision == "REVIEW" else mine[0][1], mine[0][2]
+    raise AssertionError("every policy decides")
+
+
 def first_to_fire(rules: Sequence[Tree], creative: Creative, single: Iterable[str] = ()) -> int:
     """Return the index of the first tree that holds, the number of trees where none does."""
     for at, tree in enumerate(rules):

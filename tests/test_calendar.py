@@ -10,15 +10,9 @@ import pytest
 
 from engine.calendar import hour_column, is_time_zone, local_time, weekday_column
 
-ZONES = (
-    "UTC",
-    "Europe/Berlin",
-    "America/New_York",
-    "Asia/Kolkata",
-    "Australia/Lord_Howe",
-    "Pacific/Apia",
-    "Africa/Monrovia",
-)
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia")
+NO_ZONES = ("", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "America", "a\0b", "UTC+1", "é")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micros(*moments: datetime) -> np.ndarray:
@@ -27,12 +21,37 @@ def micros(*moments: datetime) -> np.ndarray:
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_every_hour_and_weekday_is_what_the_clock_shows(zone: str) -> None:
-    generator = np.random.default_rng(7)
-    at_N = generator.integers(-(10**16), 2 * 10**15, 3000)  # from 1653 to 2033
-    shown = [
-        (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(at))).astimezone(ZoneInfo(zone)) for at in at_N
-    ]
+    at_N = np.random.default_rng(7).integers(-(10**16), 2 * 10**15, 3000)  # from 1653 to 2033
+    shown = [(EPOCH + timedelta(microseconds=int(at))).astimezone(ZoneInfo(zone)) for at in at_N]
     assert hour_column(at_N, zone).values_N.tolist() == [moment.hour for moment in shown]
+    assert weekday_column(at_N, zone).values_N.tolist() == [moment.weekday() for moment in shown]
+    read = [(moment.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1) for moment in shown]
+    assert local_time(at_N, zone).tolist() == read
+
+
+@pytest.mark.parametrize(
+    ("zone", "turn", "hours"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC), (1, 3)),
+        ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC), (2, 2)),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC), (1, 1)),
+        ("Asia/Kolkata", datetime(2026, 1, 1, 18, 30, tzinfo=UTC), (23, 0)),
+    ],
+)
+def test_the_second_before_and_the_second_of_a_turn_show_their_own_hours(
+    zone: str, turn: datetime, hours: tuple[int, int]
+) -> None:
+    at_N = micros(turn - timedelta(seconds=1), turn)
+    assert hour_column(at_N, zone).values_N.tolist() == list(hours)
+
+
+def test_clocks_that_are_set_within_an_hour_turn_where_they_are_set() -> None:
+    turn = datetime(1972, 1, 7, 0, 44, 30, tzinfo=UTC)  # Monrovia went from 44 minutes and a half behind UTC to UTC
+    at_N = micros(turn - timedelta(seconds=1), turn, turn - timedelta(minutes=44))
+    assert hour_column(at_N, "Africa/Monrovia").values_N.tolist() == [23, 0, 23]
+
+
+def test_monday_is_0_and_no_creative_has_no_hour() -> None:
     at_N = micros(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC))
     assert weekday_column(at_N, "UTC").values_N.tolist() == [0, 6]
     assert len(hour_column(np.zeros(0, np.int64), "Europe/Berlin").values_N) == 0

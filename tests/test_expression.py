@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -411,21 +409,6 @@ HOSTILE = [
     "\x1a",
     "\ufeff\ufeffx >= 1",
 ]
-
-
-@pytest.fixture(scope="module")
-def events() -> Iterator[list[str]]:
-    """Record whatever Python executes, opens or starts: an audit hook sees it all and cannot be taken back."""
-    seen: list[str] = []
-    listening = [True]
-
-    def listen(event: str, _: object) -> None:
-        if listening[0] and event in ("exec", "open", "import", "os.system", "subprocess.Popen"):
-            seen.append(event)
-
-    sys.addaudithook(listen)
-    yield seen
-    listening[0] = False
 
 
 @pytest.mark.parametrize("when", HOSTILE, ids=lambda when: repr(when[:40]))
