@@ -83,6 +83,16 @@ def check_fidelity(
 
 
 @app.command()
+def explain(
+    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")],
+    creative_id: Annotated[str, typer.Argument(metavar="CREATIVE_ID")],
+    debug: Debug = False,
+) -> None:
+    """Print one creative's way through every rule of every strategy of a finished run."""
+    _guarded(lambda: _explain(run_dir, creative_id), debug)
+
+
+@app.command()
 def report(run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")], debug: Debug = False) -> None:
     """Write report.md and report.html of a finished run anew."""
     _guarded(lambda: _report(run_dir), debug)
@@ -165,6 +175,14 @@ def _fidelity(config: Config, strategy: str, at_least: float) -> None:
     typer.echo(fidelity_text(found))
     if found.share < at_least:
         raise typer.Exit(DIFFERENT)
+
+
+def _explain(run_dir: str, creative_id: str) -> None:
+    from engine.explain import explain as retrace
+    from engine.explain import explained_text
+    from engine.progress import Progress
+
+    typer.echo(explained_text(retrace(run_dir, creative_id, Progress())))
 
 
 def _print_scored(finished: Finished) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,8 +102,8 @@ def finished_config(path: Path) -> Config:
     decided = manifest.get("config")
     if manifest.get("state") != "complete" or not isinstance(decided, dict):
         raise DataError(f"{path}: holds no finished run; run it first")
-    sections = {name: manifest[name] for name in _SECTIONS}
-    sections["store"] = {**sections["store"], "path": str(path.parent)}
+    sections: dict[str, Any] = {name: manifest[name] for name in _SECTIONS}
+    sections["store"]["path"] = str(path.parent)
     return check_config({**decided, **sections, "run": path.name}, str(path))
 
 

@@ -36,7 +36,9 @@ def name_faults(config: Config) -> list[str]:
     sweep = config.sweep
     strategies, rule_faults = compile_strategies(config, swept_strategies(config))
     faults += rule_faults
-    known = [strategy.name for strategy in strategies]
+    compiled = [strategy.name for strategy in strategies]
+    known = [LOGGED] if LOGGED in compiled else []
+    known += [name for name in config.strategies if name in compiled or name not in swept_strategies(config)]
     faults += _swept(config, sweep, known, rule_faults) if sweep else []
     faults += _compared(config, [*known, *(sweep.picked() if sweep else ())])
     if not strategies and not rule_faults and not sweep:

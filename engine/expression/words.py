@@ -12,7 +12,7 @@ def expression_text(expression: Expression) -> str:
             return f"missing({column})"
         case Atom(column, operator, tuple() as values):
             return f"{column} {operator} [{', '.join(map(_value, values))}]"
-        case Atom(column, operator, value):
+        case Atom(column, operator, str() | float() | bool() | Parameter() | Arithmetic() as value):
             return f"{column} {operator} {_value(value)}"
         case Not(part):
             return f"not {_inside(part)}"
@@ -22,6 +22,7 @@ def expression_text(expression: Expression) -> str:
             return " and ".join(map(_inside, parts))
         case Or(parts):
             return " or ".join(map(_inside, parts))
+    raise AssertionError(expression)
 
 
 def _inside(expression: Expression) -> str:

@@ -48,7 +48,7 @@ def velocity(history: History, hours: int) -> F64:
 
     An event exactly so many hours ago counts no more; of equal times the earlier one in order counts.
     """
-    back = np.int64(hours) * 3_600_000_000
+    back = hours * 3_600_000_000
     order = np.argsort(history.advertiser_N, kind="stable")
     count_N = np.zeros(len(order))
     _velocity(order, history.time_N, history.advertiser_N, back, count_N)

@@ -180,7 +180,7 @@ def reviewed(humans: Humans, state: State, n: int, d: int) -> None:
 @njit(cache=True, nogil=True, inline="always")
 def day_of(track: Track, n: int) -> int:
     """Return the local day of an event."""
-    return np.searchsorted(track.first_D, n, "right") - 1
+    return int(np.searchsorted(track.first_D, n, "right")) - 1
 
 
 @njit(cache=True, nogil=True)
