@@ -31,7 +31,8 @@ class History:
         rows = int(np.searchsorted(self.time_N, moment, "right"))
         days = int(np.searchsorted(self.midnight_D, moment, "right")) + 1
         content_N = self.content_N[:rows]
-        return History(self.time_N[:rows], self.advertiser_N[:rows], content_N, self.midnight_D[:days], moment)
+        until = min(moment, self.until)
+        return History(self.time_N[:rows], self.advertiser_N[:rows], content_N, self.midnight_D[:days], until)
 
 
 def slots(content_N: I32) -> tuple[I32, int]:
