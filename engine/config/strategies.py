@@ -12,6 +12,7 @@ from engine.config.sections import Config
 from engine.config.strategy_sections import ReviewSection, StrategySection, StrikesSection
 from engine.errors import UsageError, did_you_mean
 from engine.expression import ALWAYS, ExpressionError
+from engine.expression import parameters as parameters_of
 from engine.records import Decision
 from engine.strategy import PolicyRules, Review, Rule, Strategy, Template, bind, columns_read, parameters
 
@@ -31,6 +32,9 @@ def compile_strategies(config: Config, swept: Collection[str] = ()) -> tuple[lis
         template, found = _template(config, name)
         faults += found
         if template is None or (name in swept and template.unset):
+            continue
+        if template.unset:
+            faults += [_unset_fault(template.strategy, parameter) for parameter in template.unset]
             continue
         try:
             strategies.append(bind(template, {}))
@@ -175,6 +179,12 @@ def _parameter_faults(config: Config, key: str, strategy: Strategy) -> Iterator[
     for name in config.strategies[strategy.name].parameters:
         if name not in read:
             yield f"{key}.parameters: no rule reads ${name}{did_you_mean(name, read)}"
+
+
+def _unset_fault(strategy: Strategy, name: str) -> str:
+    why = f"${name} has no value; write parameters: {{{name}: ...}}"
+    written = next((rule.written for rule in strategy.every_rule() if name in parameters_of(rule.when)), None)
+    return f"strategies.{strategy.name}: {written.fault(f'${name}', why) if written else why}"
 
 
 def _review(config: Config, review: ReviewSection) -> Review:
