@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from engine.config.decisions import logged, logged_values
 from engine.config.memory import calibrated_columns, compile_memory, memory_faults, memory_words
-from engine.config.rules import Names, Renames, RuleReader
+from engine.config.rules import Renames, RuleReader, Vocabulary
 from engine.config.sections import Config
 from engine.config.strategy_sections import ReviewSection, StrategySection, StrikesSection
 from engine.errors import UsageError, did_you_mean
@@ -102,7 +102,7 @@ def _resolve(config: Config, name: str, seen: tuple[str, ...] = ()) -> _Written:
 
 
 def _compile(config: Config, name: str, written: _Written) -> tuple[Template | None, list[str]]:
-    section, key, names = written.section, f"strategies.{name}", Names.of(config)
+    section, key, names = written.section, f"strategies.{name}", Vocabulary.of(config)
     if section.policies is None and (section.rules is None or section.otherwise is None):
         return None, [f"{key}: needs rules and otherwise, or policies (or like: another strategy)"]
     rules, policies, otherwise, faults = _decisions(key, written, names)
@@ -131,7 +131,7 @@ def _compile(config: Config, name: str, written: _Written) -> tuple[Template | N
 
 
 def _decisions(
-    key: str, written: _Written, names: Names
+    key: str, written: _Written, names: Vocabulary
 ) -> tuple[tuple[Rule, ...], tuple[PolicyRules, ...], Rule, list[str]]:
     """Return rules, policies and otherwise, and the faults found; no rules where there are policies."""
     section = written.section
@@ -145,7 +145,7 @@ def _decisions(
 
 
 def _struck(
-    key: str, section: StrikesSection | None, names: Names, renames: Renames
+    key: str, section: StrikesSection | None, names: Vocabulary, renames: Renames
 ) -> tuple[tuple[Rule, ...] | None, list[str]]:
     if section is None:
         return None, []
