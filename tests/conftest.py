@@ -45,7 +45,7 @@ def ray_cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def events() -> Iterator[list[str]]:
     """Record whatever Python executes, opens or starts: an audit hook sees it all and cannot be taken back."""
     seen: list[str] = []

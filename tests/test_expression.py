@@ -408,6 +408,7 @@ HOSTILE = [
     "\x0c",
     "\x1a",
     "\ufeff\ufeffx >= 1",
+    "\ufeff$t >= x",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.config.rules import Names, Renames
+from engine.config.rules import Renames, Vocabulary
 from engine.config.sections import Config
 from engine.config.strategy_sections import CapacitySection, CopiesSection, ReviewSection, StrikesSection
 from engine.errors import did_you_mean
@@ -16,7 +16,11 @@ _SECONDS = 60
 
 
 def compile_memory(
-    review: ReviewSection, strikes: StrikesSection | None, copies: CopiesSection | None, names: Names, renames: Renames
+    review: ReviewSection,
+    strikes: StrikesSection | None,
+    copies: CopiesSection | None,
+    names: Vocabulary,
+    renames: Renames,
 ) -> Memory:
     """Return what a strategy remembers, from sections without a fault. `drawn_by` is left to calibrated_columns."""
     return Memory(
@@ -32,7 +36,9 @@ def calibrated_columns(config: Config, columns: Sequence[str]) -> tuple[str, ...
     return tuple(c for c in columns if (model := config.models.get(model_of(c))) is not None and model.calibration)
 
 
-def memory_faults(config: Config, key: str, review: ReviewSection, names: Names, renames: Renames) -> Iterator[str]:
+def memory_faults(
+    config: Config, key: str, review: ReviewSection, names: Vocabulary, renames: Renames
+) -> Iterator[str]:
     """Yield one line for everything in `review` that names what is not there."""
     if review.outcome == "logged" and not config.labels:
         yield f"{key}.outcome: logged reads review labels; it needs the section `labels`"
@@ -70,7 +76,7 @@ def memory_words(
     return words
 
 
-def _capacity(section: CapacitySection, names: Names, renames: Renames) -> Capacity:
+def _capacity(section: CapacitySection, names: Vocabulary, renames: Renames) -> Capacity:
     timed = section.unit == "minutes"
     column = names.complete(names.moved(str(section.by), renames)) if section.order == "score" else None
     return Capacity(

@@ -27,7 +27,7 @@ Renames = tuple[Mapping[str, str], ...]  # of models, one after the other
 
 
 @dataclass(frozen=True)
-class Names:
+class Vocabulary:
     """The names that rules may use. scores : column, such as `v1.scam` → the policy it scores."""
 
     scores: Mapping[str, str]
@@ -35,7 +35,7 @@ class Names:
     policies: tuple[str, ...]
 
     @classmethod
-    def of(cls, config: Config) -> Names:
+    def of(cls, config: Config) -> Vocabulary:
         """Return the names of a config."""
         return cls(config.score_columns(), tuple(config.creatives.attributes), tuple(config.policies))
 
@@ -86,7 +86,7 @@ class Names:
 class RuleReader:
     """Reads rules of one strategy; `faults` collects what is wrong with them, a config key before each."""
 
-    def __init__(self, names: Names, renames: Renames) -> None:
+    def __init__(self, names: Vocabulary, renames: Renames) -> None:
         self._names, self._renames = names, renames
         self.faults: list[str] = []
 

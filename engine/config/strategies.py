@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from engine.config.decisions import logged, logged_values
 from engine.config.memory import calibrated_columns, compile_memory, memory_faults, memory_words
-from engine.config.rules import Names, Renames, RuleReader
+from engine.config.rules import Renames, RuleReader, Vocabulary
 from engine.config.sections import Config
 from engine.config.strategy_sections import ReviewSection, StrategySection, StrikesSection
 from engine.errors import UsageError, did_you_mean
 from engine.expression import ALWAYS, ExpressionError
+from engine.expression import parameters as parameters_of
 from engine.records import Decision
 from engine.strategy import PolicyRules, Review, Rule, Strategy, Template, bind, columns_read, parameters
 
@@ -32,6 +33,9 @@ def compile_strategies(config: Config, swept: Collection[str] = ()) -> tuple[lis
         template, found = _template(config, name)
         faults += found
         if template is None or (name in swept and template.unset):
+            continue
+        if template.unset:
+            faults += [_unset_fault(template.strategy, parameter) for parameter in template.unset]
             continue
         try:
             strategies.append(bind(template, {}))
@@ -104,7 +108,7 @@ def _resolve(config: Config, name: str, seen: tuple[str, ...] = ()) -> _Written:
 
 
 def _compile(config: Config, name: str, written: _Written) -> tuple[Template | None, list[str]]:
-    section, key, names = written.section, f"strategies.{name}", Names.of(config)
+    section, key, names = written.section, f"strategies.{name}", Vocabulary.of(config)
     if section.policies is None and (section.rules is None or section.otherwise is None):
         return None, [f"{key}: needs rules and otherwise, or policies (or like: another strategy)"]
     rules, policies, otherwise, faults = _decisions(key, written, names)
@@ -133,7 +137,7 @@ def _compile(config: Config, name: str, written: _Written) -> tuple[Template | N
 
 
 def _decisions(
-    key: str, written: _Written, names: Names
+    key: str, written: _Written, names: Vocabulary
 ) -> tuple[tuple[Rule, ...], tuple[PolicyRules, ...], Rule, list[str]]:
     """Return rules, policies and otherwise, and the faults found; no rules where there are policies."""
     section = written.section
@@ -147,7 +151,7 @@ def _decisions(
 
 
 def _struck(
-    key: str, section: StrikesSection | None, names: Names, renames: Renames
+    key: str, section: StrikesSection | None, names: Vocabulary, renames: Renames
 ) -> tuple[tuple[Rule, ...] | None, list[str]]:
     if section is None:
         return None, []
@@ -181,6 +185,12 @@ def _parameter_faults(config: Config, key: str, strategy: Strategy) -> Iterator[
     for name in config.strategies[strategy.name].parameters:
         if name not in read:
             yield f"{key}.parameters: no rule reads ${name}{did_you_mean(name, read)}"
+
+
+def _unset_fault(strategy: Strategy, name: str) -> str:
+    why = f"${name} has no value; write parameters: {{{name}: ...}}"
+    written = next((rule.written for rule in strategy.every_rule() if name in parameters_of(rule.when)), None)
+    return f"strategies.{strategy.name}: {written.fault(f'${name}', why) if written else why}"
 
 
 def _review(config: Config, review: ReviewSection) -> Review:

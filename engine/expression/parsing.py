@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import warnings
+from typing import TypeGuard
 
 from engine.errors import did_you_mean
 from engine.expression.arithmetic import fold
@@ -69,25 +70,13 @@ def parse_written(text: str) -> tuple[Expression, Written]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what Python only warns of ("\d", 0in x) is refused on every version
             tree = ast.parse(scanned.readable, mode="eval")
-    except SyntaxError as error:
-        raise fault_at(text, (error.offset or 1) - 1, "cannot be read") from None
-    except ValueError:  # an integer of more digits than Python converts
-        raise fault_at(text, _longest_number(text), "the number is too large") from None
+    except (SyntaxError, ValueError) as error:
+        raise fault_at(text, (getattr(error, "offset", None) or 1) - 1, "cannot be read") from None
     except (RecursionError, MemoryError):
         raise fault_at(text, 0, f"nested deeper than {MAX_DEPTH}") from None
     reader = _Reader(text, scanned)
     expression = reader.boolean(tree.body, 0)
     return expression, Written(text, reader.places)
-
-
-def _longest_number(text: str) -> int:
-    """Return where the longest run of digits starts."""
-    best, at, run = 0, 0, 0
-    for i, character in enumerate(text):
-        run = run + 1 if character.isdigit() else 0
-        if run > best:
-            best, at = run, i - run + 1
-    return at
 
 
 class _Reader:
@@ -132,19 +121,18 @@ class _Reader:
                 raise self._fault(right, wanted)
             return make_atom(term, operator, tuple(self._constant(item, term, depth) for item in right.elts))
         first, second = self._side(left, depth), self._side(right, depth)
-        match _reads(first), _reads(second):
-            case True, False:
-                return make_atom(first, operator, self._checked(right, second, first))  # type: ignore[arg-type]
-            case False, True:
-                return make_atom(second, _FLIPPED[operator], self._checked(left, first, second))  # type: ignore[arg-type]
-            case False, False:
-                raise self._fault(left, "a comparison needs a column")
-        return make_atom(Arithmetic("-", (first, second)), operator, 0.0)  # type: ignore[arg-type]
+        if _reads(first) and _reads(second):
+            return make_atom(Arithmetic("-", (first, second)), operator, 0.0)
+        if _reads(first):
+            return make_atom(first, operator, self._checked(right, second, first))
+        if _reads(second):
+            return make_atom(second, _FLIPPED[operator], self._checked(left, first, second))
+        raise self._fault(left, "a comparison needs a column")
 
     def _read(self, node: ast.expr, depth: int, wanted: str) -> Reference | Arithmetic:
         """Return a side that reads some column."""
         term = self._side(node, depth)
-        if isinstance(term, Reference) or (isinstance(term, Arithmetic) and _reads(term)):
+        if _reads(term):
             return term
         raise self._fault(node, wanted)
 
@@ -241,5 +229,6 @@ class _Reader:
         return fault_at(self._text, self._at(node), why)
 
 
-def _reads(side: Term | str | bool) -> bool:
+def _reads(side: Term | str | bool) -> TypeGuard[Reference | Arithmetic]:
+    """Say whether a side reads some column."""
     return isinstance(side, Reference | Arithmetic) and next(references(side), None) is not None

@@ -37,7 +37,7 @@ def scan(text: str) -> Scanned:
     ExpressionError : nested too deep, a quote that is not closed, or a `$` that starts no name.
     """
     for at, character in enumerate(text):
-        if character == "\0" or "\ud800" <= character <= "\udfff":
+        if character in "\0\ufeff" or "\ud800" <= character <= "\udfff":  # Python drops a byte order mark: places move
             raise fault_at(text, at, "a character that cannot be read")
     readable = list(text)
     parameters: set[int] = set()
