@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 
 import numpy as np
 
@@ -55,6 +55,23 @@ def weekday_column(at_N: I64, time_zone: str) -> Column:
     """Return the day of the week, 0 Monday to 6 Sunday, as rules read it."""
     day_N = local_time(at_N, time_zone) // MICROSECONDS_OF_DAY
     return Column(WEEKDAY, ((day_N + _THURSDAY) % 7).astype(np.float32))
+
+
+def midnights(first: int, until: int, time_zone: str) -> I64:
+    """Return the ends of the local days from that of `first` to the first one at or after `until`, and one more.
+
+    Parameters
+    ----------
+    first, until : microseconds since 1970 UTC. Where clocks skip midnight, a day ends with the hour that they skip.
+    """
+    zone = _zone(time_zone)
+    day = (_EPOCH + timedelta(microseconds=first)).astimezone(zone).date()
+    ends: list[int] = []
+    while len(ends) < 2 or ends[-2] < until:
+        day += timedelta(days=1)
+        midnight = datetime.combine(day, time(), zone)
+        ends.append((midnight - _EPOCH) // timedelta(microseconds=1))
+    return np.array(ends, np.int64)
 
 
 def _zone(name: str) -> tzinfo:

@@ -82,7 +82,7 @@ def check_fidelity(config: Config, strategy: str, progress: Progress) -> Fidelit
     both = [prepared.table.strategies[names.index(name)] for name in (LOGGED, strategy)]
     table = build_table(both, missing_to_review=prepared.spec.missing_score_allowed)
     wanted = Wanted(table, name="fidelity", keep_all=True, whole=True)
-    kept = replay_stage(run, creatives, scored, find_ground(run), wanted).kept
+    kept = replay_stage(run, creatives, scored, find_ground(run, creatives, scored), wanted).kept
     outcome_NS = kept["outcome"].combine_chunks().flatten().to_numpy().reshape(-1, 2)
     rules = table.rules
     decided = [np.array([rule.decision for rule in each])[outcome_NS[:, s]] for s, each in enumerate(rules)]

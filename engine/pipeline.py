@@ -50,7 +50,7 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     if score_only:
         finish(under_way, creatives, scored, None)
         return Finished(under_way.directory.path, creatives, scored, None)
-    ground = find_ground(under_way)
+    ground = find_ground(under_way, creatives, scored)
     searched = search_stage(under_way, creatives, scored, ground)
     under_way = with_picks(under_way, searched)
     numbers = estimate_stage(under_way, creatives, scored, ground)

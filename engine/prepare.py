@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,10 +17,11 @@ from engine.config.scoring import ModelSection
 from engine.config.sections import Config
 from engine.config.strategies import compile_strategies, find_template, swept_strategies
 from engine.errors import BacktestError, DataError, UsageError
-from engine.expression import ALWAYS, Atom
+from engine.expression import ALWAYS, Atom, velocity_hours
+from engine.expression.features import ADVERTISER_AGE
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
-from engine.read.labels import label_columns, labels_before, resolve_labels
+from engine.read.labels import label_columns, labels_before, rejected_in_review, resolve_labels
 from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
@@ -30,7 +31,8 @@ from engine.score.folder import ModelFolder, inspect_folder
 from engine.score.frames import FrameRule
 from engine.score.opening import Opening
 from engine.score.pictures import PictureLimits
-from engine.strategy import Rule, Strategy, StrategyTable, build_table, columns_read, model_of
+from engine.state import DAY
+from engine.strategy import Rule, Strategy, StrategyTable, build_table, columns_read, features_read, model_of
 
 COLUMN_MODEL = "column:"
 
@@ -40,6 +42,7 @@ class Prepared:
     """A checked run: what to read, score and replay.
 
     inputs : name → identity of everything that is read. readings : model → what it reads of a creative.
+    reviewed : creatives that history's own reviewers found violating, and since when that was known.
     openings : model → how it is opened. asking : what models are asked for: the table, and whatever a sweep may read.
     """
 
@@ -47,9 +50,11 @@ class Prepared:
     spec: CreativesSpec
     table: StrategyTable
     asking: StrategyTable
+    features: tuple[str, ...]
     openings: Mapping[str, Opening]
     labels: LabelTable | None
     earlier: EarlierLabels | None
+    reviewed: pa.Table | None
     audit: Audit | None
     inputs: Mapping[str, str]
     brought: tuple[str, ...]
@@ -70,11 +75,14 @@ def prepare(config: Config) -> Prepared:
     folders = {name: faults.first(partial(_folder, config, name)) for name in config.models}
     labels = faults.first(lambda: _labels(config, audit))
     earlier = labels.earlier if labels else None
+    guarded = config.creatives.on_missing_score == "review"
+    strategies = compile_strategies(config, swept_strategies(config))[0]
+    every = [*strategies, *(find_template(config, name).strategy for name in swept_strategies(config))]
     spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None), earlier)
+    spec = _with_memory(spec, config, every)
     if source is not None:
         faults.first(lambda: check_schema(source.schema, spec, config.creatives.path))
-    guarded = config.creatives.on_missing_score == "review"
-    table = build_table(compile_strategies(config, swept_strategies(config))[0], missing_to_review=guarded)
+    table = build_table(strategies, missing_to_review=guarded)
     if source is not None:
         faults.first(lambda: _check_kinds(config, table, source.schema))
     faults.stop()
@@ -90,9 +98,11 @@ def prepare(config: Config) -> Prepared:
         spec=spec,
         table=table,
         asking=_asking(config, table, guarded=guarded),
+        features=features_read(every),
         openings=openings,
         labels=labels.table if labels else None,
         earlier=labels.earlier if labels else None,
+        reviewed=labels.reviewed if labels else None,
         audit=audit,
         inputs=inputs,
         brought=tuple(name for x in config.scores for name in _score_names(config, x)),
@@ -223,6 +233,7 @@ def picture_limits(config: Config) -> PictureLimits:
 class _Labels:
     table: LabelTable
     earlier: EarlierLabels | None
+    reviewed: pa.Table | None
     identity: str
 
 
@@ -234,7 +245,35 @@ def _labels(config: Config, audit: Audit | None) -> _Labels | None:
     earlier = None
     if any(model.calibration for model in config.models.values()):
         earlier = labels_before(rows, config.policies, config.period.from_, config.labels.path)
-    return _Labels(resolve_labels(rows, config.policies, audit, config.labels.path), earlier, digest)
+    resolved = resolve_labels(rows, config.policies, audit, config.labels.path)
+    return _Labels(resolved, earlier, rejected_in_review(rows), digest)
+
+
+def _with_memory(spec: CreativesSpec, config: Config, strategies: Sequence[Strategy]) -> CreativesSpec:
+    """Return what the read stage reads where strategies remember: creatives from before the period, too.
+
+    State runs from `period.warm_up_from`; where that is not set, from the longest window of any feature of the past.
+    """
+    windows = [window for strategy in strategies for window in _windows(strategy)]
+    hours = [h for strategy in strategies for c in columns_read(strategy) if (h := velocity_hours(c)) is not None]
+    past = any(ADVERTISER_AGE in columns_read(strategy) for strategy in strategies)
+    if not (windows or hours or past):
+        return spec
+    longest = max([*windows, *(hour * 3_600_000_000 for hour in hours)], default=0)
+    warm_up = spec.warm_up if config.period.warm_up_from is not None else spec.since - longest
+    return replace(spec, remembers=True, warm_up=warm_up)
+
+
+def _windows(strategy: Strategy) -> list[int]:
+    """Return how far back each part of a strategy's memory reaches, microseconds."""
+    memory, out = strategy.memory, []
+    if memory.strikes:
+        out.append(memory.strikes.within + memory.strikes.lasts)
+    if memory.copies:
+        out.append(memory.copies.within)
+    if memory.capacity:
+        out.append((memory.capacity.max_wait + 1) * DAY)
+    return out
 
 
 def _asking(config: Config, table: StrategyTable, *, guarded: bool) -> StrategyTable:
@@ -244,7 +283,11 @@ def _asking(config: Config, table: StrategyTable, *, guarded: bool) -> StrategyT
     read = columns_read(find_template(config, config.sweep.strategy).strategy)
     always = [column for column in read if model_of(column) in config.models]
     approve = Rule(ALWAYS, Decision.APPROVE)
-    asks = [Strategy(f"the sweep reads {c}", (replace(approve, when=Atom(c, ">=", 0.0)),), approve) for c in always]
+    memory = find_template(config, config.sweep.strategy).strategy.memory
+    asks = [
+        Strategy(f"the sweep reads {c}", (replace(approve, when=Atom(c, ">=", 0.0)),), approve, memory=memory)
+        for c in always
+    ]
     return build_table([*table.strategies, *asks], missing_to_review=guarded)
 
 

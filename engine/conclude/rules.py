@@ -89,7 +89,7 @@ def _made_up(strategy: Strategy, rules: Sequence[Rule]) -> Iterator[Strategy]:
         yield replace(plain, name=_name(strategy.name, "without", i), rules=left)
         decides = And((rule.when, Not(Or(tuple(before.when for before in rules[:i]))))) if i else rule.when
         rest = (Rule(Not(decides), Decision.APPROVE), *rules[i + 1 :])
-        yield replace(strategy, name=_name(strategy.name, "next", i), rules=rest, match="first")
+        yield Strategy(_name(strategy.name, "next", i), rest, strategy.otherwise)
     for i, j in combinations(range(len(rules)), 2):
         yield _fires(_name(strategy.name, "both", i, j), And((rules[i].when, rules[j].when)))
 
@@ -144,8 +144,8 @@ class _Answers:
         """Return the strategy without a rule as the baseline of the whole one, and what swaps between them."""
         without = self._at[_name(self._strategy, "without", i)]
         rules = self._question.table.rules
-        if any(rule.guard for rule in rules[own]):
-            return Pair(without, own)  # a missing score moves more than what the rule decides
+        if self._question.table.strategies[own].memory or any(rule.guard for rule in rules[own]):
+            return Pair(without, own)  # a memory, or a missing score, moves more than what the rule decides
         swap_OQ = np.zeros((self._question.table.outcomes,) * 2, np.int64)
         swap_OQ[i : len(rules[without]), i] = instead
         return Pair(without, own, swap_OQ)

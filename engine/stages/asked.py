@@ -97,7 +97,7 @@ def _rows(run: Run, creatives: Creatives, reading: Reading) -> pa.Table:
     plan = creatives_plan(run, creatives)
     columns = [ROW, reading.id_column] + (["creative_id", SAMPLED] if run.prepared.spec.sample else [])
     tables = [plan.scored(plan.without_duplicates(table)) for table in run.tables(columns)]
-    warming = [] if plan.warm_up is None else [plan.scored(plan.warming(shard.number)) for shard in run.shards]
+    warming = [] if not plan.remembers else [plan.scored(plan.warming(shard.number)) for shard in run.shards]
     rows = pa.concat_tables(each.select([ROW, reading.id_column]) for each in (*warming, *tables))
     return rows.sort_by(ROW) if warming else rows
 

@@ -23,6 +23,7 @@ _MOST = 2**15
 class Codes:
     """The outcomes of one strategy, C of them.
 
+    struck : how many of the plain ones are struck rules.
     plain : the rules in deciding order, then the struck ones; an outcome of theirs is its place here, and its code.
     meaning : per code a rule: decision, share, policy, and what became of it (`final`, `waited`, `state`).
     waits_O : per plain outcome the code of "reviewed on its own day", -1 where it is not queued; the codes of later
@@ -31,6 +32,7 @@ class Codes:
     owner_C : place of the policy in the config, -1 unknown. waited_C : days. queued_C : decided at the end of a day.
     """
 
+    struck: int
     plain: tuple[Rule, ...]
     meaning: tuple[Rule, ...]
     waits_O: I16
@@ -67,6 +69,7 @@ def list_codes(strategy: Strategy, rules: Sequence[Rule], struck: Sequence[Rule]
     if len(meaning) > _MOST:
         raise UsageError(f"strategies.{strategy.name}: {len(meaning)} outcomes are too many; lower capacity.max_wait")
     return Codes(
+        struck=len(struck),
         plain=plain,
         meaning=tuple(meaning),
         waits_O=waits.astype(np.int16),

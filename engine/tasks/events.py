@@ -10,12 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import store
-from engine.records import WEIGHTS, Receipt, Shard
-from engine.tasks.replay import ReplayPlan, as_creatives
+from engine.read.segments import Medians
+from engine.records import WEIGHTS, Receipt, ScoreTable, Segments, Shard
+from engine.tasks.creatives import CreativesPlan
+from engine.tasks.replay import as_creatives
 from engine.tasks.work import Work
 
-COUNTED, KEPT, CELL, FRAME = "counted", "kept", "cell", "frame"  # of the period; kept for the estimators
+COUNTED, KEPT, CELL, FRAME = "counted", "kept", "cell", "frame"  # of the period; labelled
 RULE = "rule "  # before the name of a column that rules read
+
+
+@dataclass(frozen=True)
+class EventsPlan:
+    """What every worker shares. labelled : ids of creatives with a label."""
+
+    creatives: CreativesPlan
+    segments: Segments
+    medians: Medians | None
+    scores: tuple[ScoreTable, ...]
+    labelled: pa.Array
 
 
 @dataclass(frozen=True)
@@ -25,11 +38,11 @@ class EventsTask:
     folder: Path
     identity: str
 
-    def open(self, shared: ReplayPlan) -> Work:
+    def open(self, shared: EventsPlan) -> Work:
         """Return the work on one shard."""
         return lambda shard: self._collect(shard, shared)
 
-    def _collect(self, shard: Shard, plan: ReplayPlan) -> Receipt:
+    def _collect(self, shard: Shard, plan: EventsPlan) -> Receipt:
         path = store.shard_path(self.folder, shard.number)
         done = store.find_committed(path, self.identity)
         if done is None:
@@ -40,15 +53,12 @@ class EventsTask:
         return Receipt(shard.number, str(done.path), shard.rows, done.hash)
 
 
-def _events(table: pa.Table, warming: int, plan: ReplayPlan) -> pa.Table:
-    counted = as_creatives(table.slice(warming), plan)
-    kept_N = np.arange(table.num_rows) >= warming
-    if plan.kept_ids is not None:
-        kept_N &= pc.is_in(table["creative_id"], plan.kept_ids).to_numpy()
+def _events(table: pa.Table, warming: int, plan: EventsPlan) -> pa.Table:
+    counted = as_creatives(table.slice(warming), plan.creatives, plan.scores, plan.segments, plan.medians)
     ids = [reading for reading in table.column_names if reading.startswith("content_id")]
     columns = {name: table[name] for name in ("creative_id", "advertiser_id", "submitted_at", *ids)}
     columns[COUNTED] = pa.array(np.arange(table.num_rows) >= warming)
-    columns[KEPT] = pa.array(kept_N)
+    columns[KEPT] = pc.is_in(table["creative_id"], plan.labelled)
     columns[CELL] = pa.array(_after(warming, counted.cell_N))
     columns[FRAME] = pa.array(_after(warming, counted.frame_N))
     columns |= {name: pa.array(_after(warming, counted.weight_NW[:, w])) for w, name in enumerate(WEIGHTS)}

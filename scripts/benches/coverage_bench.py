@@ -121,7 +121,7 @@ def load_world() -> World:
     scored = score_stage(run, creatives, scores_exist=True)
     truth_table, identity = read_table(str(config.report.truth), "report.truth")
     wanted = Wanted(prepared.table, pair=compared(run), keep_all=True, keep_identity=identity)
-    replayed = replay_stage(run, creatives, scored, find_ground(run), wanted)
+    replayed = replay_stage(run, creatives, scored, find_ground(run, creatives, scored), wanted)
     ids, y_nP = read_truth(truth_table, config.policies)
     question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.billed)
     truth = {key_of(row): row.estimate for row in true_values(question)}
