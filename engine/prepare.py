@@ -261,7 +261,10 @@ def _with_memory(spec: CreativesSpec, config: Config, strategies: Sequence[Strat
         return spec
     longest = max([*windows, *(hour * 3_600_000_000 for hour in hours)], default=0)
     warm_up = spec.warm_up if config.period.warm_up_from is not None else spec.since - longest
-    return replace(spec, remembers=True, warm_up=warm_up)
+    readings = spec.readings
+    if not readings and any(strategy.memory.copies for strategy in strategies):
+        readings = (Reading(0, tuple(config.creatives.columns.text)),)  # no model reads a content; copies do
+    return replace(spec, remembers=True, warm_up=warm_up, readings=readings)
 
 
 def _windows(strategy: Strategy) -> list[int]:

@@ -51,8 +51,10 @@ def walk(history: History, memory: Memory, codes: Codes, decided: Decided, revie
 
     Raises
     ------
-    ValueError : events that are out of order.
+    ValueError : events that are out of order, or copies to remember and no contents.
     """
+    if memory.copies and len(history.content_N) != len(history.time_N):
+        raise ValueError("copies need the content of every event")
     if np.any(history.time_N[1:] < history.time_N[:-1]):
         raise ValueError("events must come in order of time")
     code_N = np.zeros(len(history.time_N), np.int16)
@@ -94,7 +96,9 @@ def changed_later(
 
 
 def _track(history: History, memory: Memory) -> tuple[kernels.Track, int]:
-    slot_N, count = slots(history.content_N) if memory.copies else (np.full(len(history.time_N), -1, np.int32), 0)
+    slot_N, count = np.full(len(history.time_N), -1, np.int32), 0
+    if memory.copies:
+        slot_N, count = slots(history.content_N)
     first_D = np.concatenate([[0], np.searchsorted(history.time_N, history.midnight_D, "left")]).astype(np.int64)
     closed = int(np.searchsorted(history.midnight_D, history.until, "right"))
     return kernels.Track(history.time_N, history.advertiser_N, slot_N, first_D, history.midnight_D, closed), count

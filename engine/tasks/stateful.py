@@ -14,7 +14,7 @@ from engine.replay import kernels
 from engine.replay.history import History
 from engine.replay.replay import decide, pack_atoms
 from engine.replay.walk import Decided, Reviewers, walk
-from engine.state import Capacity
+from engine.state import Capacity, Memory
 from engine.strategy import Strategy, StrategyTable, build_table
 from engine.strategy.codes import Codes, list_codes
 from engine.tasks.work import Work
@@ -80,19 +80,42 @@ class StatefulTask:
         return Receipt(unit.number, str(done.path), unit.rows, done.hash)
 
 
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """A stateful strategy over events: what its rules decide, what reviewers see, and what can come of it."""
+
+    memory: Memory
+    codes: Codes
+    decided: Decided
+    reviewers: Reviewers
+
+
 def outcomes_of(events: EventTable, strategy: Strategy, policies: tuple[str, ...], *, missing_to_review: bool) -> I16:
     """Return the outcome of every event under one strategy, with its memory if it has one."""
+    if not strategy.memory:
+        return _decide(events, build_table([strategy], missing_to_review=missing_to_review))[0]
+    found = remembered(events, strategy, policies, missing_to_review=missing_to_review)
+    return walk(events.history, found.memory, found.codes, found.decided, found.reviewers)
+
+
+def remembered(
+    events: EventTable, strategy: Strategy, policies: tuple[str, ...], *, missing_to_review: bool
+) -> Remembered:
+    """Return everything that the walk of a stateful strategy reads."""
     table = build_table([strategy], missing_to_review=missing_to_review)
+    codes = codes_of(table, 0, policies)
+    normal_N, struck_N = _decide(events, table)
+    return Remembered(strategy.memory, codes, Decided(normal_N, struck_N), reviewers_of(events, strategy))
+
+
+def _decide(events: EventTable, table: StrategyTable) -> tuple[I16, I16]:
+    """Return what the rules of the table's strategy decide, and its struck rules, counted on from the others."""
     rows = len(events.counted_N)
     atom_KW = pack_atoms(table.atoms, events.columns, rows)
-    normal_N = decide(table, 0, atom_KW, rows)
-    if not strategy.memory:
-        return normal_N
-    codes = codes_of(table, 0, policies)
-    struck_N = np.zeros(0, np.int16)
-    if codes.struck:
+    normal_N, struck_N = decide(table, 0, atom_KW, rows), np.zeros(0, np.int16)
+    if table.struck[0]:
         struck_N = decide(table, int(table.struck_S[0]), atom_KW, rows) + np.int16(len(table.rules[0]))
-    return walk(events.history, strategy.memory, codes, Decided(normal_N, struck_N), reviewers_of(events, strategy))
+    return normal_N, struck_N
 
 
 def codes_of(table: StrategyTable, strategy: int, policies: tuple[str, ...]) -> Codes:

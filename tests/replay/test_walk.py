@@ -18,7 +18,7 @@ from engine.replay.history import History, advertiser_age, slots, velocity
 from engine.replay.walk import Decided, Reviewers, changed_later, decided_at, walk
 from engine.state import Capacity, Copies, Memory, Strikes
 from engine.strategy import Rule, Strategy
-from engine.strategy.codes import COPY, OVERFLOW, PENDING, STRUCK, Codes, list_codes
+from engine.strategy.codes import COPY, OVERFLOW, PENDING, Codes, list_codes
 
 POLICIES = ("scam", "adult")
 DAY = 24
@@ -76,7 +76,7 @@ def _capacities() -> st.SearchStrategy[Capacity]:
     )
 
 
-def _world(  # noqa: PLR0913
+def _world(
     memory, days, until, times, normal, struck, advertiser, content, queue, priority, rejects, known
 ) -> World:
     strategy = Strategy("s", RULES[:-1], RULES[-1], memory=memory, struck=RULES if memory.strikes else None)
@@ -97,7 +97,7 @@ def _world(  # noqa: PLR0913
                  advertiser, content, queue, priority, rejects, known))  # fmt: skip
 
 
-def _twin(memory, ends, until, times, normal, struck, advertiser, content, queue, priority, rejects, known) -> Twin:  # noqa: PLR0913
+def _twin(memory, ends, until, times, normal, struck, advertiser, content, queue, priority, rejects, known) -> Twin:
     def said(rule: int) -> tuple[str, int | None]:
         policy = RULES[rule].policy
         return RULES[rule].decision.name, None if policy is None else POLICIES.index(policy)
