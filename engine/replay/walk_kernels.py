@@ -16,12 +16,15 @@ NEVER = np.int64(-(2**62))
 NOBODY = np.int32(-1)  # ends a chain of waiting events
 NO_LIMIT = np.int64(-1)
 NOTHING, REJECTS, REVIEWS = 0, 1, 2  # what an outcome does to state
+UNTIL, PLACE, RING = 0, 1, 2
+WHEN, OWED = 0, 1
 
 
 class Track(NamedTuple):
     """The events, N of them by time. first_D : D + 1 bounds of the local days. end_D : their ends, microseconds.
 
-    slot_N : contents that occur more than once, numbered; -1 for the others. closed : days that ended in the history.
+    slot_N : contents that occur more than once, numbered; -1 for the others; empty without copies.
+    closed : days that ended in the history.
     """
 
     time_N: I64
@@ -76,17 +79,15 @@ class Humans(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is remembered. until_A : struck until. last_AK : the last rejections, a ring; at_A its next place.
+    """What is remembered; what is read together lies together.
 
-    rejected_S, by_S : when a content was rejected last, and for which policy. head_Q, tail_Q : chains of waiting events
+    strikes_AX : UNTIL when the advertiser is struck, PLACE of the next rejection in the ring, and the ring of the last
+    ones. content_S2 : WHEN it was rejected last, and OWED to which policy. head_Q, tail_Q : chains of waiting events
     through next_N. known_D, known_next_N : events whose human rejection counts from the end of a day.
     """
 
-    until_A: I64
-    last_AK: I64
-    at_A: I16
-    rejected_S: I64
-    by_S: I8
+    strikes_AX: I64
+    content_S2: I64
     head_Q: I32
     tail_Q: I32
     next_N: I32
@@ -99,16 +100,18 @@ def walk(track: Track, outcomes: Outcomes, settings: Settings, humans: Humans, s
     """Write the outcome code of every event."""
     queued = len(humans.queue_N) > 0
     moved = len(humans.rejects_N) > 0
+    copies = len(track.slot_N) > 0
     for d in range(len(track.end_D)):
         for n in range(track.first_D[d], track.first_D[d + 1]):
-            time, advertiser, slot = track.time_N[n], track.advertiser_N[n], track.slot_N[n]
-            if slot >= 0 and settings.copies_within >= 0 and time - state.rejected_S[slot] <= settings.copies_within:
-                code_N[n] = settings.copy + 1 + state.by_S[slot]
+            time, advertiser = track.time_N[n], track.advertiser_N[n]
+            slot = int(track.slot_N[n]) if copies else -1
+            if slot >= 0 and time - state.content_S2[slot, WHEN] <= settings.copies_within:
+                code_N[n] = settings.copy + 1 + state.content_S2[slot, OWED]
                 if settings.strike_count > 0:
                     strike(settings, state, advertiser, time)
                 continue
             outcome = outcomes.normal_N[n]
-            if settings.strike_count > 0 and time <= state.until_A[advertiser]:
+            if settings.strike_count > 0 and time <= state.strikes_AX[advertiser, UNTIL]:
                 outcome = outcomes.struck_N[n]
             code_N[n] = outcome
             does = outcomes.does_O[outcome]
@@ -137,12 +140,12 @@ def walk(track: Track, outcomes: Outcomes, settings: Settings, humans: Humans, s
 @njit(cache=True, nogil=True, inline="always")
 def strike(settings: Settings, state: State, advertiser: int, time: int) -> None:
     """Count a rejection of an advertiser."""
-    at = state.at_A[advertiser]
-    state.last_AK[advertiser, at] = time
+    at = state.strikes_AX[advertiser, PLACE]
+    state.strikes_AX[advertiser, RING + at] = time
     at = at + 1 if at + 1 < settings.strike_count else 0
-    state.at_A[advertiser] = at
-    if time - state.last_AK[advertiser, at] <= settings.strikes_within:
-        state.until_A[advertiser] = time + settings.strikes_last
+    state.strikes_AX[advertiser, PLACE] = at
+    if time - state.strikes_AX[advertiser, RING + at] <= settings.strikes_within:
+        state.strikes_AX[advertiser, UNTIL] = time + settings.strikes_last
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -150,10 +153,10 @@ def reject(settings: Settings, state: State, advertiser: int, slot: int, owner: 
     """Remember a rejection that is no copy's; of several at one instant the lowest policy code stands."""
     if settings.strike_count > 0:
         strike(settings, state, advertiser, time)
-    if slot >= 0 and settings.copies_within >= 0:
-        if state.rejected_S[slot] != time or owner < state.by_S[slot]:
-            state.by_S[slot] = owner
-        state.rejected_S[slot] = time
+    if slot >= 0:
+        if state.content_S2[slot, WHEN] != time or owner < state.content_S2[slot, OWED]:
+            state.content_S2[slot, OWED] = owner
+        state.content_S2[slot, WHEN] = time
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -175,6 +178,12 @@ def reviewed(humans: Humans, state: State, n: int, d: int) -> None:
         if day < len(state.known_D):
             state.known_next_N[n] = state.known_D[day]
             state.known_D[day] = n
+
+
+@njit(cache=True, nogil=True, inline="always")
+def slot_of(track: Track, n: int) -> int:
+    """Return the slot of an event's content, -1 where copies do not matter."""
+    return int(track.slot_N[n]) if len(track.slot_N) > 0 else -1
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -227,7 +236,7 @@ def expire(track: Track, outcomes: Outcomes, settings: Settings, state: State, c
         code_N[n] -= 1  # overflow stands before pending
         if settings.overflow_rejects:
             owner = outcomes.owner_C[code_N[n]]
-            reject(settings, state, track.advertiser_N[n], track.slot_N[n], owner, track.end_D[d])
+            reject(settings, state, track.advertiser_N[n], slot_of(track, n), owner, track.end_D[d])
         n = state.next_N[n]
     state.head_Q[q] = n
 
@@ -238,5 +247,5 @@ def learn(track: Track, outcomes: Outcomes, settings: Settings, state: State, co
     n = state.known_D[d]
     while n != NOBODY:
         owner = outcomes.owner_C[code_N[n]]
-        reject(settings, state, track.advertiser_N[n], track.slot_N[n], owner, track.end_D[d])
+        reject(settings, state, track.advertiser_N[n], slot_of(track, n), owner, track.end_D[d])
         n = state.known_next_N[n]

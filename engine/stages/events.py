@@ -14,7 +14,7 @@ from engine.execute import Needs
 from engine.read.columns import as_column
 from engine.read.segments import Medians
 from engine.records import I32, I64, U8, WEIGHTS, Flags, Segments
-from engine.replay.history import History
+from engine.replay.history import make_history
 from engine.stages.read import Creatives, creatives_plan
 from engine.stages.run import Run, read_identified
 from engine.stages.score import Scored
@@ -64,7 +64,7 @@ def collect_events(
     time_N = sorted_by_time("submitted_at").cast(pa.int64()).to_numpy()
     rejects_N, known_N = _reviewed(run, sorted_by_time("creative_id"))
     period = np.flatnonzero(table[COUNTED].to_numpy())
-    history = History(
+    history = make_history(
         time_N=time_N,
         advertiser_N=_codes(sorted_by_time("advertiser_id")),
         content_N=_codes(sorted_by_time(contents[0])) if contents else np.zeros(0, np.int32),

@@ -14,7 +14,7 @@ from state_twin import Twin, TwinEvent, TwinMemory
 from engine.expression import ALWAYS
 from engine.records import Decision
 from engine.replay import walk_kernels
-from engine.replay.history import History, advertiser_age, slots, velocity
+from engine.replay.history import History, advertiser_age, make_history, slots, velocity
 from engine.replay.walk import Decided, Reviewers, changed_later, decided_at, walk
 from engine.state import Capacity, Copies, Memory, Strikes
 from engine.strategy import Rule, Strategy
@@ -76,13 +76,11 @@ def _capacities() -> st.SearchStrategy[Capacity]:
     )
 
 
-def _world(
-    memory, days, until, times, normal, struck, advertiser, content, queue, priority, rejects, known
-) -> World:
+def _world(memory, days, until, times, normal, struck, advertiser, content, queue, priority, rejects, known) -> World:
     strategy = Strategy("s", RULES[:-1], RULES[-1], memory=memory, struck=RULES if memory.strikes else None)
     codes = list_codes(strategy, RULES, RULES if memory.strikes else (), POLICIES)
     ends = [DAY * (day + 1) for day in range(days)]
-    history = History(
+    history = make_history(
         np.array(times, np.int64),
         np.array(advertiser, np.int32),
         np.array(content, np.int32),
@@ -245,7 +243,8 @@ def test_events_out_of_order_are_refused() -> None:
 def test_velocity_age_and_slots_equal_plain_loops(world: World, hours: int) -> None:
     times = (world.history.time_N * 3_600_000_000).tolist()
     history = replace(world.history, time_N=np.array(times, np.int64))
-    who, content = history.advertiser_N.tolist(), history.content_N.tolist()
+    who = history.advertiser_N.tolist()
+    content = [-1 if event.content is None else event.content for event in world.twin.events]
     back = hours * 3_600_000_000
     before = [sum(who[m] == who[n] and times[m] > times[n] - back for m in range(n)) for n in range(len(times))]
     first = {a: times[who.index(a)] for a in who}
@@ -253,7 +252,7 @@ def test_velocity_age_and_slots_equal_plain_loops(world: World, hours: int) -> N
     assert advertiser_age(history).tolist() == [
         (t - first[a]) / 86_400_000_000 for t, a in zip(times, who, strict=True)
     ]
-    slot_N, count = slots(history.content_N)
+    slot_N, count = slots(np.array(content, np.int32))
     often = [c for c in dict.fromkeys(content) if c >= 0 and content.count(c) > 1]
     assert count == len(often)
     assert slot_N.tolist() == [often.index(c) if c in often else -1 for c in content]
