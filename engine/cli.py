@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.config import Config
     from engine.pipeline import Finished
 
-BUG, INTERRUPTED, TERMINATED = 70, 130, 143
+DIFFERENT, BUG, INTERRUPTED, TERMINATED = 1, 70, 130, 143
 app = typer.Typer(
     name="backtest",
     help="What would a moderation strategy have leaked, and what wrongly refused?",
@@ -68,6 +68,28 @@ def replay(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> 
 def compare(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
     """Print the paired differences of candidate and baseline and the swap set."""
     _guarded(lambda: _compare(_load(config, set_)), debug)
+
+
+@app.command("check-fidelity")
+def check_fidelity(
+    config: ConfigPath,
+    strategy: Annotated[str, typer.Argument(metavar="STRATEGY")],
+    at_least: Annotated[float, typer.Option(metavar="SHARE", help="Exit with 1 below this share.", min=0, max=1)] = 1.0,
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Replay a strategy and hold every decision against the one that history logged."""
+    _guarded(lambda: _fidelity(_load(config, set_), strategy, at_least), debug)
+
+
+@app.command()
+def explain(
+    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")],
+    creative_id: Annotated[str, typer.Argument(metavar="CREATIVE_ID")],
+    debug: Debug = False,
+) -> None:
+    """Print one creative's way through every rule of every strategy of a finished run."""
+    _guarded(lambda: _explain(run_dir, creative_id), debug)
 
 
 @app.command()
@@ -142,6 +164,25 @@ def _plan(config: Config) -> None:
     from engine.progress import on_stderr
 
     typer.echo(plan_table(make_plan(config, on_stderr())))
+
+
+def _fidelity(config: Config, strategy: str, at_least: float) -> None:
+    from engine.fidelity import check_fidelity as check
+    from engine.fidelity import fidelity_text
+    from engine.progress import on_stderr
+
+    found = check(config, strategy, on_stderr())
+    typer.echo(fidelity_text(found))
+    if found.share < at_least:
+        raise typer.Exit(DIFFERENT)
+
+
+def _explain(run_dir: str, creative_id: str) -> None:
+    from engine.explain import explain as retrace
+    from engine.explain import explained_text
+    from engine.progress import Progress
+
+    typer.echo(explained_text(retrace(run_dir, creative_id, Progress())))
 
 
 def _print_scored(finished: Finished) -> None:

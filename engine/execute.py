@@ -10,7 +10,7 @@ import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,11 +36,16 @@ class Task(Protocol[Shared_contra]):
 
 @dataclass(frozen=True)
 class Needs:
-    """What one worker needs. `apart`: a process of its own, because it sets things for the whole process."""
+    """What one worker needs.
+
+    apart : a process of its own, because it sets things for the whole process. beside : its work lies in compiled
+    loops that let other threads run, so that workers on one machine can share memory.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
     apart: bool = False
+    beside: bool = False
 
 
 class Executor(Protocol):
@@ -51,7 +56,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """This machine without Ray: in this process, or in a few processes where a task wants to be apart."""
+    """This machine without Ray: in this process, in threads of it, or in processes where a task wants to be apart."""
 
     workers: int | None = None
 
@@ -63,9 +68,14 @@ class LocalExecutor:
         MachineError : a worker process died.
         """
         workers = min(self.workers or os.cpu_count() or 1, len(shards))
-        if not needs.apart or workers <= 1:
+        if workers <= 1 or not (needs.apart or needs.beside):
             if shards:
                 yield from map(task.open(shared), shards)
+            return
+        if needs.beside:
+            work = task.open(shared)
+            with ThreadPoolExecutor(workers) as threads:
+                yield from _as_completed((threads.submit(work, shard) for shard in shards), 2 * workers)
             return
         payload = pickle.dumps((task, shared))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

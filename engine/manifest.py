@@ -27,6 +27,7 @@ _FILES = (
     "estimates.parquet",
     "truth.parquet",
     "quarantine.parquet",
+    "search.parquet",
 )
 
 

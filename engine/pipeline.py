@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.conclude.numbers import Numbers, estimate_stage
-from engine.conclude.report import report_stage
+from engine.conclude.report import Insight, report_stage
+from engine.conclude.rules import rules_stage
+from engine.conclude.search import search_stage, with_picks
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
 from engine.prepare import Prepared, prepare
 from engine.progress import Progress
 from engine.stages.read import Creatives, read_stage
+from engine.stages.replay import find_ground
 from engine.stages.run import Run
 from engine.stages.score import Scored, score_stage
 from engine.store import RunDirectory
@@ -47,8 +50,12 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     if score_only:
         finish(under_way, creatives, scored, None)
         return Finished(under_way.directory.path, creatives, scored, None)
-    numbers = estimate_stage(under_way, creatives, scored)
-    report_stage(under_way, creatives, scored, numbers)
+    ground = find_ground(under_way, creatives, scored)
+    searched = search_stage(under_way, creatives, scored, ground)
+    under_way = with_picks(under_way, searched)
+    numbers = estimate_stage(under_way, creatives, scored, ground)
+    rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
+    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched))
     finish(under_way, creatives, scored, numbers)
     return Finished(under_way.directory.path, creatives, scored, numbers)
 

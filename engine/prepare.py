@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,24 +11,28 @@ from typing import Literal, TypeVar
 
 import pyarrow as pa
 
+from engine.config.decisions import logged_values
+from engine.config.kinds import kind_faults
 from engine.config.scoring import ModelSection
 from engine.config.sections import Config
-from engine.config.strategies import compile_strategies, logged_values
+from engine.config.strategies import compile_strategies, find_template, swept_strategies
 from engine.errors import BacktestError, DataError, UsageError
-from engine.expression import Atom
+from engine.expression import ALWAYS, Atom, velocity_hours
+from engine.expression.features import ADVERTISER_AGE
 from engine.read.audits import Audit, read_audit
 from engine.read.brought import BroughtScores, read_brought
-from engine.read.labels import label_columns, labels_before, resolve_labels
+from engine.read.labels import label_columns, labels_before, rejected_in_review, resolve_labels
 from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
-from engine.records import LOGGED, Decision, EarlierLabels, LabelTable, Reading
+from engine.records import Decision, EarlierLabels, LabelTable, Reading
 from engine.score.fields import FieldRule, parse_template
 from engine.score.folder import ModelFolder, inspect_folder
 from engine.score.frames import FrameRule
 from engine.score.opening import Opening
 from engine.score.pictures import PictureLimits
-from engine.strategy import StrategyTable, build_table, columns_read
+from engine.state import DAY
+from engine.strategy import Rule, Strategy, StrategyTable, build_table, columns_read, features_read, model_of
 
 COLUMN_MODEL = "column:"
 
@@ -38,15 +42,19 @@ class Prepared:
     """A checked run: what to read, score and replay.
 
     inputs : name → identity of everything that is read. readings : model → what it reads of a creative.
-    openings : model → how it is opened.
+    reviewed : creatives that history's own reviewers found violating, and since when that was known.
+    openings : model → how it is opened. asking : what models are asked for: the table, and whatever a sweep may read.
     """
 
     source: Source
     spec: CreativesSpec
     table: StrategyTable
+    asking: StrategyTable
+    features: tuple[str, ...]
     openings: Mapping[str, Opening]
     labels: LabelTable | None
     earlier: EarlierLabels | None
+    reviewed: pa.Table | None
     audit: Audit | None
     inputs: Mapping[str, str]
     brought: tuple[str, ...]
@@ -67,10 +75,14 @@ def prepare(config: Config) -> Prepared:
     folders = {name: faults.first(partial(_folder, config, name)) for name in config.models}
     labels = faults.first(lambda: _labels(config, audit))
     earlier = labels.earlier if labels else None
+    guarded = config.creatives.on_missing_score == "review"
+    strategies = compile_strategies(config, swept_strategies(config))[0]
+    every = [*strategies, *(find_template(config, name).strategy for name in swept_strategies(config))]
     spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None), earlier)
+    spec = _with_memory(spec, config, every)
     if source is not None:
         faults.first(lambda: check_schema(source.schema, spec, config.creatives.path))
-    table = build_table(compile_strategies(config)[0], missing_to_review=config.creatives.on_missing_score == "review")
+    table = build_table(strategies, missing_to_review=guarded)
     if source is not None:
         faults.first(lambda: _check_kinds(config, table, source.schema))
     faults.stop()
@@ -85,9 +97,12 @@ def prepare(config: Config) -> Prepared:
         source=source,
         spec=spec,
         table=table,
+        asking=_asking(config, table, guarded=guarded),
+        features=features_read(every),
         openings=openings,
         labels=labels.table if labels else None,
         earlier=labels.earlier if labels else None,
+        reviewed=labels.reviewed if labels else None,
         audit=audit,
         inputs=inputs,
         brought=tuple(name for x in config.scores for name in _score_names(config, x)),
@@ -230,6 +245,7 @@ def picture_limits(config: Config) -> PictureLimits:
 class _Labels:
     table: LabelTable
     earlier: EarlierLabels | None
+    reviewed: pa.Table | None
     identity: str
 
 
@@ -241,31 +257,58 @@ def _labels(config: Config, audit: Audit | None) -> _Labels | None:
     earlier = None
     if any(model.calibration for model in config.models.values()):
         earlier = labels_before(rows, config.policies, config.period.from_, config.labels.path)
-    return _Labels(resolve_labels(rows, config.policies, audit, config.labels.path), earlier, digest)
+    resolved = resolve_labels(rows, config.policies, audit, config.labels.path)
+    return _Labels(resolved, earlier, rejected_in_review(rows), digest)
+
+
+def _with_memory(spec: CreativesSpec, config: Config, strategies: Sequence[Strategy]) -> CreativesSpec:
+    """Return what the read stage reads where strategies remember: creatives from before the period, too.
+
+    State runs from `period.warm_up_from`; where that is not set, from the longest window of any feature of the past.
+    """
+    windows = [window for strategy in strategies for window in _windows(strategy)]
+    hours = [h for strategy in strategies for c in columns_read(strategy) if (h := velocity_hours(c)) is not None]
+    past = any(ADVERTISER_AGE in columns_read(strategy) for strategy in strategies)
+    if not (windows or hours or past):
+        return spec
+    longest = max([*windows, *(hour * 3_600_000_000 for hour in hours)], default=0)
+    warm_up = spec.warm_up if config.period.warm_up_from is not None else spec.since - longest
+    return replace(spec, remembers=True, warm_up=warm_up)
+
+
+def _windows(strategy: Strategy) -> list[int]:
+    """Return how far back each part of a strategy's memory reaches, microseconds."""
+    memory, out = strategy.memory, []
+    if memory.strikes:
+        out.append(memory.strikes.within + memory.strikes.lasts)
+    if memory.copies:
+        out.append(memory.copies.within)
+    if memory.capacity:
+        out.append((memory.capacity.max_wait + 1) * DAY)
+    return out
+
+
+def _asking(config: Config, table: StrategyTable, *, guarded: bool) -> StrategyTable:
+    """Return the table with strategies that ask every model of a sweep about every creative."""
+    if config.sweep is None:
+        return table
+    read = columns_read(find_template(config, config.sweep.strategy).strategy)
+    always = [column for column in read if model_of(column) in config.models]
+    approve = Rule(ALWAYS, Decision.APPROVE)
+    memory = find_template(config, config.sweep.strategy).strategy.memory
+    asks = [
+        Strategy(f"the sweep reads {c}", (replace(approve, when=Atom(c, ">=", 0.0)),), approve, memory=memory)
+        for c in always
+    ]
+    return build_table([*table.strategies, *asks], missing_to_review=guarded)
 
 
 def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> None:
-    """Refuse rules that compare a text attribute with a number, or the reverse."""
-    faults = []
-    for strategy in table.strategies:
-        for column in columns_read(strategy):
-            if column in config.creatives.attributes and column in schema.names:
-                numeric = _is_numeric(schema.field(column).type)
-                for atom in (a for a in table.atoms if a.column == column):
-                    fault = _mismatch(atom, numeric)
-                    if fault and strategy.name != LOGGED:
-                        faults.append(f"strategies.{strategy.name}: {fault}")
-    if faults:
-        raise UsageError(*dict.fromkeys(faults))
-
-
-def _mismatch(atom: Atom, numeric: bool) -> str | None:
-    values = atom.value if isinstance(atom.value, tuple) else (atom.value,)
-    if numeric and any(isinstance(value, str | bool) for value in values):
-        return f"{atom.column} holds numbers and is compared with {values[0]!r}"
-    if not numeric and (any(isinstance(v, float) for v in values) or atom.operator in (">=", "<=", ">", "<")):
-        return f"{atom.column} holds texts; compare it by == != in, with quoted texts"
-    return None
+    """Refuse rules that take a text attribute for a number, or the reverse."""
+    here = [name for name in config.creatives.attributes if name in schema.names]
+    faults = kind_faults(table.strategies, {name: _is_numeric(schema.field(name).type) for name in here})
+    if lines := tuple(dict.fromkeys(faults)):
+        raise UsageError(*lines)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

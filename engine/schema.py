@@ -56,6 +56,20 @@ QUARANTINE = pa.schema(
     [("creative_id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())]
 )
 
+SEARCH = pa.schema(
+    [
+        pa.field("strategy", pa.string(), nullable=False),  # with its setting, as in `candidate t=0.5`
+        pa.field("setting", pa.string(), nullable=False),  # parameters as JSON
+        pa.field("number", pa.string(), nullable=False),  # metric or metric.weighting
+        ("estimate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("null_reason", pa.string()),
+        pa.field("on_front", pa.bool_(), nullable=False),
+        ("picked", pa.string()),  # the strategy that it joined the run as
+    ]
+)
+
 ESTIMATES = pa.schema(
     [
         pa.field("strategy", pa.string(), nullable=False),

@@ -60,12 +60,20 @@ class Copies:
 
 @dataclass(frozen=True)
 class Memory:
-    """All that a stateful strategy remembers. `outcome`: what a finished review adds to strikes and copies."""
+    """All that a stateful strategy remembers.
+
+    outcome : what a finished review adds to strikes and copies: nothing, what history's reviewers said, or a draw.
+    drawn_by : the calibrated score columns that say how likely a human rejects, where the outcome is drawn.
+    """
 
     capacity: Capacity | None = None
     strikes: Strikes | None = None
     copies: Copies | None = None
     outcome: Literal["none", "logged", "drawn"] = "none"
+    drawn_by: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return any(part is not None for part in (self.capacity, self.strikes, self.copies))
+
+
+FORGETFUL = Memory()  # of a strategy without state

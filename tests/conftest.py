@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,3 +43,18 @@ def ray_cluster() -> Iterator[None]:
     ray = connect(None)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def events() -> Iterator[list[str]]:
+    """Record whatever Python executes, opens or starts: an audit hook sees it all and cannot be taken back."""
+    seen: list[str] = []
+    listening = [True]
+
+    def listen(event: str, _: object) -> None:
+        if listening[0] and event in ("exec", "open", "import", "os.system", "subprocess.Popen"):
+            seen.append(event)
+
+    sys.addaudithook(listen)
+    yield seen
+    listening[0] = False

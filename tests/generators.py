@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from oracles import Tree
+from oracles import Tree, columns, term_columns, term_value
 
-from engine.expression import parse
+from engine.expression import Arithmetic, Atom, Reference, parse
 from engine.read.spec import CreativesSpec, LoggedValue
 from engine.records import WEIGHTS, Column, Decision, Reading
 from engine.replay.replay import Creatives
@@ -68,10 +68,63 @@ def _attribute_atoms() -> st.SearchStrategy[Tree]:
     )
 
 
+_OPERATIONS = ("+", "-", "*", "/", "min", "max")
+NUMBERS = (0.0, 0.1, 0.5, 1.0, 2.0, 3.0, 7.0, 1e300, 1e-300)
+
+
+def terms() -> st.SearchStrategy[Any]:
+    """Draw arithmetic over numeric columns of a world, as the oracles read it; the engine folds what reads none."""
+    leaf = st.one_of(st.sampled_from(["v1.scam", "v2.scam", "v1.adult", "age"]), st.sampled_from(NUMBERS))
+    return st.recursive(
+        leaf,
+        lambda inner: st.one_of(
+            st.tuples(st.sampled_from(_OPERATIONS), inner, inner),
+            st.tuples(st.sampled_from(["min", "max"]), inner, inner, inner),
+            st.tuples(st.sampled_from(["-", "abs"]), inner),
+        ),
+        max_leaves=5,
+    ).filter(_folds)
+
+
+def _folds(term: Any) -> bool:
+    """Say whether every part that reads no column is a number: what is not is refused where it is written."""
+    if not isinstance(term, tuple):
+        return True
+    return all(map(_folds, term[1:])) and (bool(term_columns(term)) or term_value(term, {}) is not None)
+
+
+def _term_atoms() -> st.SearchStrategy[Tree]:
+    operator = st.sampled_from([">=", ">", "<=", "<", "==", "!="])
+    compared = st.tuples(st.just("compare"), terms(), operator, terms())
+    return st.one_of(compared, compared, st.tuples(st.just("uncalculable"), terms())).filter(is_arithmetic)
+
+
+def is_arithmetic(tree: Tree) -> bool:
+    """Leave a column against a number to the atoms that know its dtype."""
+    read = [term_columns(term) for term in tree[1::2]]
+    plain = all(isinstance(term, str) for term, names in zip(tree[1::2], read, strict=True) if names)
+    return any(read) and not (plain and sum(map(bool, read)) < 2)
+
+
+def tree_of(atom: Atom) -> Tree:
+    """Return an atom of the engine as the oracles read it."""
+    if atom.term is None:
+        kind = ("missing", atom.column) if atom.operator == "missing" else None
+        return kind or ("atom", atom.column, atom.operator, atom.value)
+    term = _term_of(atom.term)
+    return ("uncalculable", term) if atom.operator == "missing" else ("compare", term, atom.operator, atom.value)
+
+
+def _term_of(term: Any) -> Any:
+    if isinstance(term, Arithmetic):
+        return (term.operator, *map(_term_of, term.parts))
+    return term.name if isinstance(term, Reference) else term
+
+
 def trees() -> st.SearchStrategy[Tree]:
     """Draw an expression over the columns of a world, as the oracles read it."""
     return st.recursive(
-        st.one_of(_score_atoms(), _attribute_atoms()),
+        st.one_of(_score_atoms(), _attribute_atoms(), _term_atoms()),
         lambda inner: st.one_of(
             st.tuples(st.just("not"), inner),
             st.tuples(st.sampled_from(["and", "or"]), inner, inner),
@@ -90,10 +143,24 @@ def write(tree: Tree) -> str:
         return f"not ({write(tree[1])})"
     if kind == "missing":
         return f"missing({tree[1]})"
+    if kind == "uncalculable":
+        return f"missing({write_term(tree[1])})"
+    if kind == "compare":
+        return f"{write_term(tree[1])} {tree[2]} {write_term(tree[3])}"
     if kind == "chain":
         return "{1} {2} {3} {4} {5}".format(*tree)
     _, column, operator, value = tree
     return f"{column} {operator} {list(value) if isinstance(value, tuple) else value!r}"
+
+
+def write_term(term: Any) -> str:
+    """Write arithmetic as an operator would who trusts no precedence."""
+    if not isinstance(term, tuple):
+        return term if isinstance(term, str) else repr(term)
+    operation, *parts = term
+    if operation in ("min", "max", "abs"):
+        return f"{operation}({', '.join(map(write_term, parts))})"
+    return f"(-{write_term(parts[0])})" if len(parts) == 1 else f"({f' {operation} '.join(map(write_term, parts))})"
 
 
 # --- Strategies ------------------------------------------------------------------------------------------------------
@@ -114,14 +181,7 @@ class Rules:
     @property
     def score_columns(self) -> list[str]:
         """Return the score columns that the rules read."""
-        return sorted({name for rule in self.rules for name in columns_of(rule[0]) if "." in name})
-
-
-def columns_of(tree: Tree) -> set[str]:
-    """Return the columns that a tree reads."""
-    if tree[0] in ("and", "or", "not"):
-        return {name for part in tree[1:] for name in columns_of(part)}
-    return {tree[3] if tree[0] == "chain" else tree[1]}
+        return sorted({name for rule in self.rules for name in columns(rule[0]) if "." in name})
 
 
 def _rule(rule: tuple[Tree, str, float, str | None]) -> Rule:

@@ -5,6 +5,8 @@ An expression is a tree of tuples:
     ("atom", column, operator, value)       operator >= > <= < == != in "not in"; value a tuple for the last two
     ("missing", column)
     ("chain", low, operator, column, operator, high)
+    ("compare", term, operator, term)       a term is a number, a column's name, or (operation, term, ...)
+    ("uncalculable", term)                  written missing(term)
     ("and", tree, ...)  ("or", tree, ...)  ("not", tree)
 
 A creative is a dict: column → float, str or None (null). A rule is a tuple (tree, decision, share, policy).
@@ -51,8 +53,47 @@ def holds(tree: Tree, creative: Creative, single: Iterable[str] = ()) -> bool:
         _, low, first, column, second, high = tree
         parts = (("atom", column, _FLIPPED[first], low), ("atom", column, second, high))
         return all(holds(part, creative, single) for part in parts)
+    if kind == "uncalculable":
+        return term_value(tree[1], creative) is None
+    if kind == "compare":
+        left, right = (term_value(term, creative) for term in (tree[1], tree[3]))
+        if left is None or right is None:
+            return False
+        both_read = term_columns(tree[1]) and term_columns(tree[3])
+        return not (both_read and math.isinf(left - right)) and _atom(left, tree[2], right, False)
     _, column, operator, value = tree
     return _atom(creative[column], operator, value, column in set(single))
+
+
+def term_value(term: Any, creative: Creative) -> float | None:
+    """Return what arithmetic comes to; None for null: a null operand, a division by 0, a result past all doubles."""
+    if isinstance(term, float):
+        return term
+    if isinstance(term, str):
+        return creative[term]
+    operation, *parts = term
+    values = [term_value(part, creative) for part in parts]
+    if None in values or (operation == "/" and values[1] == 0):
+        return None
+    result = _calculated(operation, values)
+    return result if math.isfinite(result) else None
+
+
+def _calculated(operation: str, values: list[Any]) -> float:
+    if operation in ("min", "max", "abs"):
+        return float({"min": min, "max": max, "abs": abs}[operation](*values))
+    if operation == "-":
+        return -values[0] if len(values) == 1 else values[0] - values[1]
+    if operation == "+":
+        return values[0] + values[1]
+    return values[0] * values[1] if operation == "*" else values[0] / values[1]
+
+
+def term_columns(term: Any) -> set[str]:
+    """Return the columns that a term reads."""
+    if isinstance(term, tuple):
+        return {name for part in term[1:] for name in term_columns(part)}
+    return {term} if isinstance(term, str) else set()
 
 
 def _atom(found: Any, operator: str, value: Any, single: bool) -> bool:
@@ -108,6 +149,21 @@ def decide(
     raise AssertionError("a rule that fired asks for something")
 
 
+def decide_by_policies(
+    policies: Sequence[tuple[Sequence[Rule], Rule]], creative: Creative, single: Iterable[str] = ()
+) -> tuple[str, float, str | None]:
+    """Let every policy decide by its own first rule; return the harshest of the decisions, of equal ones the first."""
+    asked = [decide(rules, otherwise, "first", creative, single) for rules, otherwise in policies]
+    for decision in ("REJECT", "REVIEW", "LIMIT", "APPROVE"):
+        mine = [each for each in asked if each[0] == decision]
+        limits = [share for word, share, _ in asked if word == "LIMIT"]
+        if mine and decision == "LIMIT":
+            return next(each for each in mine if each[1] == min(limits))
+        if mine:
+            return decision, min(limits, default=mine[0][1]) if decision == "REVIEW" else mine[0][1], mine[0][2]
+    raise AssertionError("every policy decides")
+
+
 def first_to_fire(rules: Sequence[Tree], creative: Creative, single: Iterable[str] = ()) -> int:
     """Return the index of the first tree that holds, the number of trees where none does."""
     for at, tree in enumerate(rules):
@@ -137,7 +193,7 @@ def may(
     if kind == "not":
         held, failed = may(tree[1], creative, unknown, single, missing_is_known=missing_is_known)
         return failed, held
-    if columns(tree) & set(unknown) and not (kind == "missing" and missing_is_known):
+    if columns(tree) & set(unknown) and not (kind in ("missing", "uncalculable") and missing_is_known):
         return True, True
     held = holds(tree, creative, single)
     return held, not held
@@ -147,6 +203,8 @@ def columns(tree: Tree) -> set[str]:
     """Return the columns that a tree reads."""
     if tree[0] in ("and", "or", "not"):
         return {name for part in tree[1:] for name in columns(part)}
+    if tree[0] in ("compare", "uncalculable"):
+        return {name for term in tree[1::2] for name in term_columns(term)}
     return {tree[3] if tree[0] == "chain" else tree[1]}
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -154,14 +152,12 @@ HOSTILE = [
     "1",
     "True",
     "None",
-    "x >= y",
     "1 < 2",
     "x >= 0.5; y >= 1",
     "x >= 0.5\ny >= 1",
     "__import__('os').system('true') == 0",
     "().__class__.__mro__[1].__subclasses__() == 1",
     "x.__class__.__init__.__globals__ == 1",
-    "x.__class__ == y.__class__",
     "a.b.c >= 1",
     "x() >= 1",
     "x.y() >= 1",
@@ -191,13 +187,9 @@ HOSTILE = [
     'x == b"a"',
     "x >= 1j",
     "x >= -1j",
-    "x >= --1",
     "x >= +1",
     "x >= ~1",
     "x >= not 1",
-    "x >= 1 + 1",
-    "x + 1 >= 1",
-    "x * 2 >= 1",
     "x >= 10 ** 400",
     "x >= 10**10**10",
     "x >= 1" + "0" * 400,
@@ -308,6 +300,62 @@ HOSTILE = [
     '"""x',
     "`x` >= 1",
     "$x >= 1",
+    "$x >= $y",
+    "$",
+    "$ x >= 1",
+    "x >= $1",
+    "x >= 1$t",
+    "x >= 1$2",
+    "x$y >= 1",
+    "x.$y >= 1",
+    "$x.y >= 1",
+    "$$x >= y",
+    "$missing(x)",
+    "$velocity(3) >= 1",
+    "x >= $t()",
+    "x >= $t[0]",
+    "x in $t",
+    'x == "$t',
+    "velocity($t) >= 1",
+    "velocity(0) >= 1",
+    "velocity(-1) >= 1",
+    "velocity(1.5) >= 1",
+    "velocity(True) >= 1",
+    "velocity(24, 1) >= 1",
+    "velocity() >= 1",
+    "velocity(hours=24) >= 1",
+    "velocity(10000) >= 1",
+    "x + 'a' >= 1",
+    "x + 1 == 'a'",
+    "x + True >= 1",
+    "x + 1 in ['a']",
+    "x ** 2 >= 1",
+    "x // 2 >= 1",
+    "x % 2 >= 1",
+    "x @ y >= 1",
+    "x << 1 >= 1",
+    "x + [1] >= 1",
+    "x >= 1 / 0",
+    "x >= 1e999",
+    "x >= 1e308 * 10",
+    "x + 1e308 * 10 >= 0",
+    "min(x) >= 1",
+    "min() >= 1",
+    "min(x, *y) >= 1",
+    "min(x, y, key=z) >= 1",
+    "abs(x, y) >= 1",
+    "abs() >= 1",
+    "max(1, 2) >= 1",
+    "abs(-1) >= 1",
+    "sum(x, y) >= 1",
+    "missing(1)",
+    "missing($t)",
+    "missing(1 + $t)",
+    "(x >= 1) + 1 >= 1",
+    "x >= (y >= 1)",
+    "-(x >= 1)",
+    "x + (not y) >= 1",
+    "x + (y and z) >= 1",
     "${x} >= 1",
     "{{x}} >= 1",
     "{% x %}",
@@ -320,7 +368,6 @@ HOSTILE = [
     "missing(x) >= 1",
     "missing(x) == True",
     "1 <= missing(x)",
-    "x < y < z",
     "x >= [1]",
     "x >= {}",
     "x == ()",
@@ -345,6 +392,12 @@ HOSTILE = [
     "x >= 1 and " * 400 + "x >= 1",
     "é" * 2049 + " >= 1",
     "x >= 1" + " " * 5000 + "and y >= 1",
+    "x + " * 1000 + "x >= 1",
+    "abs(" * 40 + "x" + ")" * 40 + " >= 1",
+    "(-" * 30 + "-" * 30 + "x" + ")" * 30 + " >= 1",
+    'x == """a\nb"""',
+    "x == 'a\nb'",
+    "x == 'a''b'",
     "x" * 5000,
     "x" * 5000 + " >= 1",
     "#" * 100,
@@ -355,22 +408,8 @@ HOSTILE = [
     "\x0c",
     "\x1a",
     "\ufeff\ufeffx >= 1",
+    "\ufeff$t >= x",
 ]
-
-
-@pytest.fixture(scope="module")
-def events() -> Iterator[list[str]]:
-    """Record whatever Python executes, opens or starts: an audit hook sees it all and cannot be taken back."""
-    seen: list[str] = []
-    listening = [True]
-
-    def listen(event: str, _: object) -> None:
-        if listening[0] and event in ("exec", "open", "import", "os.system", "subprocess.Popen"):
-            seen.append(event)
-
-    sys.addaudithook(listen)
-    yield seen
-    listening[0] = False
 
 
 @pytest.mark.parametrize("when", HOSTILE, ids=lambda when: repr(when[:40]))
@@ -465,9 +504,17 @@ def test_look_alike_letters_are_read_as_the_letters_they_stand_for() -> None:
     [
         ("x >= 0.5 and y", 14),
         ("x >= 0.5 and open(z)", 14),
-        ("x >= (y)", 7),
+        ("x >= (y())", 7),
+        ("x >= 0.5 and y >= sum(z)", 19),
+        ("x >= 0.5 and y + 'a' > 1", 18),
+        ("x >= 0.5 and y$t > 1", 15),
+        ("x >= 0.5 and y == 'a", 19),
+        ("x >= 0.5\0 and y", 9),
+        ("x >= 0.5 and (((((((((((((((((((((((((((((((((y > 1)))))))))))))))))))))))))))))))))", 46),
+        ("x >= 0.5 and y > 1 / 0", 18),
+        ("x >= 0.5 and y > 1" + "0" * 400, 18),
         ("x >= 0.5 and y is z", 19),
-        ('"★★" == f(x)', 1),
+        ('"★★" == f(x)', 9),
         ('x == "★★" and f(y) >= 1', 15),
         ("  x >= 0.5 or 1", 13),
         ("x >= 0.5 and and", 14),

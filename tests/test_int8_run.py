@@ -45,6 +45,16 @@ def test_int8_and_float32_never_answer_for_each_other(tree):
     assert again.scored.drift == whole.scored.drift
 
 
+def test_the_same_model_in_both_dtypes_scores_a_content_once_in_each(tree):
+    tree["models"]["v1"] = dict(tree["models"]["v2"])
+    both = execute(in_int8(tree))
+    contents = both.scored.contents["v2"]
+    assert both.scored.scored_now == {"v1": contents, "v2": contents}
+    assert both.scored.twice == {"v1": 0, "v2": 0}
+    parts = list((both.directory.parent / "_scores").glob("*/*.parquet"))
+    assert sum(pq.read_metadata(part).num_rows for part in parts) == 2 * contents
+
+
 def test_the_drift_is_that_of_the_contents_of_the_lowest_ids(tree):
     whole, plain = execute(in_int8(tree)), execute(tree)
     tables = [pq.read_table(f.directory / "scores" / "v2.parquet").sort_by("content_id") for f in (whole, plain)]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from generators import SINGLE, Rules, World, examples, rule_lists, trees, worlds, write
+from generators import SINGLE, Rules, World, examples, rule_lists, tree_of, trees, worlds, write
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import Creative, Tree, decide, holds
 
 from engine.expression import ALWAYS, Atom, parse
 from engine.records import LOGGED, Decision
+from engine.replay.replay import decide as decide_all
+from engine.replay.replay import pack_atoms
+from engine.state import Capacity, Memory
 from engine.strategy import (
     AND,
     NOT,
@@ -23,6 +28,7 @@ from engine.strategy import (
     StrategyTable,
     build_table,
     columns_read,
+    features_read,
     logged_strategy,
 )
 
@@ -40,10 +46,7 @@ def run_program(table: StrategyTable, at: int, creative: Creative) -> bool:
         op = table.op_L[i]
         if op == PUSH:
             atom = table.atoms[table.arg_L[i]]
-            if atom.operator == "missing":
-                stack.append(holds(("missing", atom.column), creative))
-            else:
-                stack.append(holds(("atom", atom.column, atom.operator, atom.value), creative, SINGLE))
+            stack.append(holds(tree_of(atom), creative, SINGLE))
         elif op == NOT:
             stack.append(not stack.pop())
         elif op == TRUE:
@@ -146,6 +149,58 @@ def test_before_each_rule_that_reads_a_score_stands_a_guard_owed_to_its_policy()
 def test_a_strategy_that_reads_no_score_sends_nobody_to_review_for_a_missing_one() -> None:
     strategy = Strategy("s", (rule('region == "US"', "REJECT"),), APPROVE)
     assert build_table([strategy], missing_to_review=True).rules == build_table([strategy]).rules
+
+
+def test_a_guard_of_arithmetic_fires_for_a_missing_score_but_not_for_a_missing_attribute() -> None:
+    strategy = Strategy("s", (Rule(parse("v1.scam * age >= 1"), Decision.REJECT, policy="scam"),), APPROVE)
+    table = build_table([strategy], missing_to_review=True)
+    found = []
+    for score, age in ((0.9, 5.0), (0.1, 5.0), (None, 5.0), (0.9, None), (None, None)):
+        creative = {"v1.scam": score, "age": age}
+        at = next(at for at in range(3) if run_program(table, at, creative))
+        found.append(table.rules[0][at].decision.name)
+    assert found == ["REJECT", "APPROVE", "REVIEW", "APPROVE", "APPROVE"]
+
+
+def test_struck_rules_are_programs_after_those_of_all_strategies() -> None:
+    harsh = (rule("a >= 0.1", "REJECT"), rule("b >= 5", "REVIEW"))
+    one = Strategy("one", (rule("a >= 1", "REJECT"),), APPROVE)
+    two = replace(one, name="two", struck=harsh)
+    three = replace(one, name="three", struck=(APPROVE,))
+    table = build_table([one, two, three])
+    assert table.struck_S.tolist() == [-1, 3, 4]
+    assert [table.programs(s) for s in range(3)] == [(0,), (1, 3), (2, 4)]
+    assert table.strategy_start_S.tolist() == [0, 2, 4, 6, 8, 9]
+    assert table.struck == ((), (harsh[0], replace(harsh[1], when=ALWAYS)), (APPROVE,))
+    assert [len(rules) for rules in table.rules] == [2, 2, 2]
+    first = int(table.strategy_start_S[3])
+    assert run_program(table, first, {"a": 0.5, "b": 0.0})
+    assert not run_program(table, first, {"a": 0.0, "b": 0.0})
+
+
+def test_struck_rules_are_guarded_against_missing_scores_too() -> None:
+    strategy = Strategy("s", (), APPROVE, struck=(rule("v1.scam >= 0.1", "REJECT"), APPROVE))
+    (struck,) = build_table([strategy], missing_to_review=True).struck
+    assert [each.guard for each in struck] == [True, False, False]
+
+
+@examples(30)
+@given(drawn=rule_lists(), world=worlds(sizes=(65,)))
+def test_struck_rules_decide_as_the_same_rules_of_a_strategy_of_their_own(drawn: Rules, world: World) -> None:
+    plain = replace(drawn.strategy(), match="first")
+    struck = replace(plain, rules=(), struck=(*plain.rules, plain.otherwise))
+    table = build_table([plain, struck])
+    atom_KW = pack_atoms(table.atoms, world.creatives.columns, len(world))
+    own, borrowed = (decide_all(table, at, atom_KW, len(world)) for at in (0, int(table.struck_S[1])))
+    assert own.tolist() == borrowed.tolist()
+
+
+def test_what_a_memory_reads_is_read_by_the_strategy() -> None:
+    memory = Memory(Capacity(5, order="score", column="v2.scam"), outcome="drawn", drawn_by=("v3.scam",))
+    struck = (rule("hour < 6", "REJECT"), APPROVE)
+    strategy = Strategy("s", (rule("velocity(24) + a >= 1", "REJECT"),), APPROVE, memory=memory, struck=struck)
+    assert columns_read(strategy) == ("velocity(24)", "a", "hour", "v2.scam", "v3.scam")
+    assert features_read([strategy, strategy]) == ("velocity(24)", "hour")
 
 
 def test_columns_read_are_named_once_in_order() -> None:

@@ -22,9 +22,10 @@ from engine.report.summary import (
     truth_by_key,
 )
 from engine.stages.read import Creatives
-from engine.stages.replay import Replayed, replay_stage
+from engine.stages.replay import Ground, Replayed, Wanted, replay_stage
 from engine.stages.run import Run, compared, sources_read
 from engine.stages.score import Scored
+from engine.strategy import StrategyTable
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,34 @@ class Numbers:
     drawn_inside: int
 
 
-def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
+@dataclass(frozen=True)
+class Asked:
+    """A question and what it leaves out.
+
+    kept : the rows that were kept, without those inside a model's training. overlapping : labelled ones among them.
+    drawn_inside : creatives of the period that the audit drew.
+    """
+
+    question: Question
+    kept: pa.Table
+    overlapping: int
+    drawn_inside: int
+
+
+def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground) -> Numbers:
     """Replay and estimate; where `report.truth` is given, compute the same numbers from it."""
     truth, truth_identity = _truth(run.config)
-    replayed = replay_stage(run, creatives, scored, keep_all=truth is not None, keep_identity=truth_identity)
-    prepared = run.prepared
-    labels = prepared.labels or _no_labels(len(run.config.policies))
-    inside = join_labels(replayed.kept, labels, prepared.audit)
-    kept = _without_training(run, replayed.kept)
-    rows = join_labels(kept, labels, prepared.audit)
-    overlapping = len(inside.pi_n) - len(rows.pi_n)
-    question = make_question(run, replayed, rows, scored.billed, overlapping)
-    sample = run.config.creatives.sample
-    if sample is not None:
-        by_advertiser = sample.by == "advertiser"
-        stand = scored_sample(replayed.kept, labels, prepared.audit, sample.share, clustered=by_advertiser)
-        question = replace(question, scored=stand)
+    wanted = Wanted(run.prepared.table, pair=compared(run), keep_all=truth is not None, keep_identity=truth_identity)
+    replayed = replay_stage(run, creatives, scored, ground, wanted)
+    asked = ask_of(run, replayed, scored.billed)
+    question = asked.question
     with run.progress.stage("estimate", 1) as step:
         estimates = estimate_all(question)
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
-            truths = true_values(replace(question, rows=census(kept, ids, y_nP)))
-        step(len(rows.pi_n))
+            truths = true_values(replace(question, rows=census(asked.kept, ids, y_nP)))
+        step(len(question.rows.pi_n))
     by_key = truth_by_key(truths)
     naive = list(naive_counts(question))
     naive_truths = {
@@ -72,9 +78,24 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored) -> Numbers:
         )
         for n in naive
     }
-    return Numbers(
-        question, replayed, estimates, truths, naive, naive_truths, overlapping, int((inside.stratum_n >= 0).sum())
-    )
+    return Numbers(question, replayed, estimates, truths, naive, naive_truths, asked.overlapping, asked.drawn_inside)
+
+
+def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int | None]]) -> Asked:
+    """Return what the estimators are asked about a replay."""
+    prepared = run.prepared
+    labels = prepared.labels or _no_labels(len(run.config.policies))
+    inside = join_labels(replayed.kept, labels, prepared.audit)
+    kept = _without_training(run, replayed)
+    rows = join_labels(kept, labels, prepared.audit)
+    overlapping = len(inside.pi_n) - len(rows.pi_n)
+    question = make_question(run, replayed, rows, billed, overlapping)
+    sample = run.config.creatives.sample
+    if sample is not None:
+        by_advertiser = sample.by == "advertiser"
+        stand = scored_sample(replayed.kept, labels, prepared.audit, sample.share, clustered=by_advertiser)
+        question = replace(question, scored=stand)
+    return Asked(question, kept, overlapping, int((inside.stratum_n >= 0).sum()))
 
 
 def make_question(
@@ -93,7 +114,7 @@ def make_question(
             cost.leaked,
             cost.overkilled,
             cost.review_minute * cost.minutes_per_review,
-            tuple(_scoring(cost.million_contents / 1e6, billed, name) for name in run.prepared.table.names),
+            tuple(_scoring(cost.million_contents / 1e6, billed, name) for name in replayed.wanted.table.names),
             cost.weighting,
         )
     columns = config.creatives.columns
@@ -101,13 +122,13 @@ def make_question(
         name: f"creatives.columns.{name} is not set" for name in WEIGHTINGS[1:] if getattr(columns, name) is None
     }
     return Question(
-        table=run.prepared.table,
+        table=replayed.wanted.table,
         policies=tuple(config.policies),
         segments=replayed.segments,
         totals=replayed.totals,
         rows=rows,
         confidence=config.estimate.confidence,
-        pair=compared(run),
+        pair=replayed.wanted.pair,
         prices=prices,
         refused=config.exposure.refused,
         overlapping=overlapping,
@@ -124,16 +145,18 @@ def _no_labels(policies: int) -> LabelTable:
     return LabelTable((), none, none, np.zeros(0), np.zeros(0, np.int32), {})
 
 
-def sections_read(run: Run) -> Mapping[str, ModelSection | ScoresSection]:
-    """Return the models and brought scores that some strategy reads."""
+def sections_read(run: Run, table: StrategyTable) -> Mapping[str, ModelSection | ScoresSection]:
+    """Return the models and brought scores that some strategy of a table reads."""
     known: dict[str, ModelSection | ScoresSection] = {**run.config.models, **run.config.scores}
-    read = {name for s in run.prepared.table.strategies for name in sources_read(s)}
+    read = {name for s in table.strategies for name in sources_read(s)}
     return {name: section for name, section in known.items() if name in read}
 
 
-def _without_training(run: Run, kept: pa.Table) -> pa.Table:
+def _without_training(run: Run, replayed: Replayed) -> pa.Table:
     """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
-    ends = [section.trained.until for section in sections_read(run).values() if section.trained]
+    kept = replayed.kept
+    sections = sections_read(run, replayed.wanted.table).values()
+    ends = [section.trained.until for section in sections if section.trained]
     if not ends:
         return kept
     return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pyarrow.compute as pc
 
 from engine import __version__, store
 from engine.conclude.numbers import Numbers, sections_read
+from engine.conclude.rules import RuleFacts
+from engine.conclude.search import Searched
 from engine.config.sections import Config
 from engine.errors import DataError
 from engine.estimate.metrics import FORMULAS
@@ -34,7 +37,15 @@ from engine.stages.run import Run
 from engine.stages.score import Scored
 
 
-def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Insight:
+    """What a run knows beside its numbers: the facts of each rule by strategy, and what a sweep found."""
+
+    rules: Mapping[str, Sequence[RuleFacts]]
+    searched: Searched | None
+
+
+def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
     """Write estimates.parquet, truth.parquet, quarantine.parquet, summary.json and the pages; return the summary."""
     with run.progress.stage("report", 1) as step:
         path = run.directory.path
@@ -44,10 +55,13 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         store.commit_table(path / "quarantine.parquet", creatives.quarantine, run.identity)
         if truth is not None:
             store.commit_table(path / "truth.parquet", truth, run.identity)
-        for name, made in (("truth.parquet", truth is not None), ("report.html", run.config.report.html)):
-            if not made:
+        if insight.searched is not None:
+            store.commit_table(path / "search.parquet", insight.searched.table(), run.identity)
+        made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "report.html": run.config.report.html}
+        for name, made in made_now.items():
+            if made is None or made is False:
                 run.directory.remove(name)
-        summary = summarise(run, creatives, scored, numbers)
+        summary = summarise(run, creatives, scored, numbers, insight)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
         step(estimates.num_rows)
@@ -66,7 +80,7 @@ def write_pages(
         directory.write_text("report.html", render_html(summary, estimates, truth))
 
 
-def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) -> dict[str, Any]:
+def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
     """Return summary.json as plain values."""
     config, question = run.config, numbers.question
     columns = config.score_columns()
@@ -80,6 +94,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         question.policies,
         question.pair,
         config.exposure.spend_unit,
+        {name: [rule.as_plain() for rule in found] for name, found in insight.rules.items()},
     )
     by_key = truth_by_key(numbers.truths)
     rows = headline(numbers.estimates, by_key)
@@ -96,7 +111,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "strategies": strategy_facts(facts),
         "compare": config.compare.model_dump() if config.compare else None,
         "labels": _label_counts(run, numbers),
-        "training_overlap": _overlap_words(run, numbers.overlapping),
+        "training_overlap": _overlap_words(run, numbers),
         "assumptions": list(ASSUMPTIONS),
         "warnings": [*_sample_words(run), *_copy_words(scored), *_drift_words(scored), *_warnings(numbers, creatives)],
         "exposure": _exposure_facts(config, numbers.replayed),
@@ -109,12 +124,14 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers) 
         "calibration": scored.calibration,
         "near_copies": scored.near_copies,
         "drift": scored.drift,
+        "search": insight.searched.as_plain() if insight.searched else None,
         "formulas": FORMULAS,
     }
 
 
-def _overlap_words(run: Run, overlapping: int) -> str:
-    unknown = [name for name, section in sections_read(run).items() if section.trained is None]
+def _overlap_words(run: Run, numbers: Numbers) -> str:
+    read, overlapping = sections_read(run, numbers.question.table), numbers.overlapping
+    unknown = [name for name, section in read.items() if section.trained is None]
     words = []
     if overlapping:
         words.append(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.config.decisions import parse_decision
 from engine.config.sections import Config
-from engine.config.strategies import compile_strategies, parse_decision
+from engine.config.strategies import compile_strategies, find_template, swept_strategies
+from engine.config.sweep import SweepSection, sweep_faults
 from engine.errors import did_you_mean
+from engine.expression import is_feature
 from engine.records import ANY, LOGGED
 from engine.score.fields import parse_template
+from engine.strategy import parameters
 
 _ENGINE_COLUMNS = (
     "row",
@@ -29,13 +33,36 @@ _ENGINE_COLUMNS = (
 def name_faults(config: Config) -> list[str]:
     """Return one line for every name that is used and not defined."""
     faults = [*_policies(config), *_sources(config), *_decisions(config), *_reserved(config)]
-    strategies, rule_faults = compile_strategies(config)
+    sweep = config.sweep
+    strategies, rule_faults = compile_strategies(config, swept_strategies(config))
     faults += rule_faults
-    logged = [LOGGED] if any(strategy.name == LOGGED for strategy in strategies) else []
-    faults += _compared(config, [*logged, *config.strategies])
-    if not strategies and not rule_faults:
+    compiled = [strategy.name for strategy in strategies]
+    known = [LOGGED] if LOGGED in compiled else []
+    known += [name for name in config.strategies if name in compiled or name not in swept_strategies(config)]
+    faults += _swept(config, sweep, known, rule_faults) if sweep else []
+    faults += _compared(config, [*known, *(sweep.picked() if sweep else ())])
+    if not strategies and not rule_faults and not sweep:
         faults.append("strategies: is empty and creatives.columns.logged_decision is not set; nothing to replay")
     return faults
+
+
+def _swept(config: Config, sweep: SweepSection, strategies: list[str], rule_faults: list[str]) -> Iterator[str]:
+    if sweep.strategy not in config.strategies:
+        yield f"sweep.strategy: unknown strategy {sweep.strategy}{did_you_mean(sweep.strategy, config.strategies)}"
+    elif not any(fault.startswith(f"strategies.{sweep.strategy}.") for fault in rule_faults):
+        template = find_template(config, sweep.strategy)
+        read = parameters(template.strategy)
+        for name in sweep.parameters:
+            if name not in read:
+                yield f"sweep.parameters.{name}: no rule of {sweep.strategy} reads ${name}{did_you_mean(name, read)}"
+        for name in template.unset:
+            if name not in sweep.parameters:
+                yield f"sweep.parameters: needs {name}, which {sweep.strategy} reads as ${name}"
+    policies = [*config.policies, *([ANY] if len(config.policies) > 1 else [])]
+    yield from sweep_faults(sweep, policies, strategies, priced=config.cost is not None)
+    for name in sweep.picked():
+        if name in config.strategies:
+            yield f"strategies.{name}: is the name of what the sweep picks; give it another one"
 
 
 def _policies(config: Config) -> Iterator[str]:
@@ -48,6 +75,8 @@ def _policies(config: Config) -> Iterator[str]:
     for policy in config.policies:
         if policy == ANY:
             yield f"policies: {ANY} is reserved for the policy that is violated when some policy is"
+        if is_feature(policy):
+            yield f"policies: {policy} is a feature that rules read by this name; give the policy another"
 
 
 def _sources(config: Config) -> Iterator[str]:
@@ -100,7 +129,7 @@ def _reserved(config: Config) -> Iterator[str]:
     columns = config.creatives.columns
     taken = {*_ENGINE_COLUMNS, columns.id, columns.advertiser, columns.submitted_at}
     for name in config.creatives.attributes:
-        if name in taken or "." in name:
+        if name in taken or "." in name or is_feature(name):
             yield f"creatives.attributes: {name} is a name the engine uses itself; bring the column under another name"
 
 

@@ -7,15 +7,21 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from engine.config.scoring import ModelSection, ScoresSection
-from engine.config.values import Instant, Names, Seconds, Section, Share, Word, each_once
+from engine.config.strategy_sections import StrategySection
+from engine.config.sweep import SweepSection
+from engine.config.values import Instant, Names, Seconds, Section, Share, TimeZone, Word, each_once
 
 
 class Period(Section):
-    """Numbers count creatives submitted in [from, until); earlier ones since `warm_up_from` only warm up state."""
+    """Numbers count creatives submitted in [from, until); earlier ones since `warm_up_from` only warm up state.
+
+    time_zone : the team's: hours, weekdays and the days of its reviewers are those of its clocks.
+    """
 
     warm_up_from: Instant | None = None
     from_: Instant = Field(alias="from")
     until: Instant
+    time_zone: TimeZone = "UTC"
 
     @model_validator(mode="after")
     def _in_order(self) -> Period:
@@ -77,27 +83,6 @@ class AuditsSection(Section):
     use: str | None = None
 
 
-class RuleSection(Section):
-    when: str
-    then: str
-    policy: str | None = None
-
-
-class ReviewSection(Section):
-    sensitivity: Share | dict[str, Share] = 1.0
-    specificity: Share | dict[str, Share] = 1.0
-    wait: Seconds = 0.0
-
-
-class StrategySection(Section):
-    like: str | None = None
-    replace: dict[str, str] = Field(default_factory=dict)
-    rules: list[RuleSection] | None = None
-    otherwise: str | None = None
-    match: Literal["first", "harshest"] | None = None
-    review: ReviewSection | None = None
-
-
 class ExposureSection(Section):
     """`refused` names the model that fills impressions and spend of creatives that history did not deliver."""
 
@@ -124,6 +109,7 @@ class CostSection(Section):
 class EstimateSection(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     segments: Names | None = None
+    rules: bool = True
 
 
 class CompareSection(Section):
@@ -177,6 +163,7 @@ class Config(Section):
     models: dict[Word, ModelSection] = Field(default_factory=dict)
     scores: dict[Word, ScoresSection] = Field(default_factory=dict)
     strategies: dict[str, StrategySection] = Field(default_factory=dict)
+    sweep: SweepSection | None = None
     exposure: ExposureSection = ExposureSection()
     cost: CostSection | None = None
     estimate: EstimateSection = EstimateSection()

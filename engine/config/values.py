@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from engine.calendar import is_time_zone
+from engine.errors import did_you_mean
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -34,6 +38,18 @@ def _duration(value: object) -> object:
     return value
 
 
+def _days(value: object) -> object:
+    """Read a number as days, `36h` as a day and a half."""
+    seconds = _duration(value)
+    return seconds / _SECONDS["d"] if isinstance(value, str) and isinstance(seconds, float) else value
+
+
+def _time_zone(name: str) -> str:
+    if not is_time_zone(name):
+        raise ValueError(f"is no IANA time zone{did_you_mean(name, zoneinfo.available_timezones())}")
+    return name
+
+
 def each_once(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
         raise ValueError("holds a name twice")
@@ -42,8 +58,10 @@ def each_once(values: list[str]) -> list[str]:
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 Seconds = Annotated[float, BeforeValidator(_duration), Field(ge=0)]
+Days = Annotated[float, BeforeValidator(_days), Field(gt=0, le=3650)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Names = Annotated[list[str], AfterValidator(each_once)]
 
 

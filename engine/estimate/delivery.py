@@ -61,19 +61,17 @@ def delivery(strategy: Strategy, rules: tuple[Rule, ...], policy: str, reading: 
     reason = None
     rows = []
     for rule in rules:
-        if reading == MACHINE:
+        if reading == MACHINE or (rule.final is None and rule.decision is not Decision.REVIEW):
             shares = _decided(rule.decision, rule.share, counted)
         elif rule.final is not None:
             shares = _decided(rule.final, rule.final_share, counted)
-        elif rule.decision is Decision.REVIEW:
+        else:
             rates = strategy.review.rates(policy)
             if rates is None:
                 reason = f"review.sensitivity and specificity are not given for {policy}"
                 rates = (1.0, 1.0)
-            shares = _reviewed(rates, strategy.review, rule.share, counted)
-        else:
-            shares = _decided(rule.decision, rule.share, counted)
-        rows.append(shares)
+            shares = _reviewed(rates, rule.share, counted)
+        rows.append(_waited(shares, _held(strategy, rule, reading), 1.0 if counted else rule.share, strategy.review))
     accept, hold, refuse, final_reject, final_limit = np.moveaxis(np.array(rows), 2, 0)
     decision_O = np.array([rule.decision for rule in rules])
     return Delivery(
@@ -108,14 +106,36 @@ def _decided(decision: Decision, share: float, counted: bool) -> list[list[float
     return [row, row]
 
 
-def _reviewed(rates: tuple[float, float], review: Review, share: float, counted: bool) -> list[list[float]]:
-    """A = (1 − H) q s, R = (1 − H)(1 − q s), q the probability that the human approves."""
+def _reviewed(rates: tuple[float, float], share: float, counted: bool) -> list[list[float]]:
+    """A = q s, R = 1 − q s, q the probability that the human approves; nothing has waited yet."""
     sensitivity, specificity = rates
-    moved = 1.0 - review.hold
     delivered = 1.0 if counted else share
     rows = []
     for approves in (specificity, 1.0 - sensitivity):  # y = 0, y = 1
-        limited = approves if share < 1.0 else 0.0
-        accept = moved * approves * delivered
-        rows.append([accept, review.hold, moved - accept, 1.0 - approves, limited])
+        accept = approves * delivered
+        rows.append([accept, 0.0, 1.0 - accept, 1.0 - approves, approves if share < 1.0 else 0.0])
     return rows
+
+
+def _held(strategy: Strategy, rule: Rule, reading: str) -> float:
+    """Return the share H of its exposure life for which a creative waits for a human."""
+    if rule.decision is not Decision.REVIEW or strategy.name == LOGGED:
+        return 0.0
+    if reading == MACHINE or rule.final is Decision.PENDING:
+        return 1.0
+    return strategy.review.waiting(rule.waited)
+
+
+def _waited(shares: list[list[float]], held: float, meanwhile: float, review: Review) -> list[list[float]]:
+    """Return the shares of a creative whose decision took effect after H of its exposure life.
+
+    Held, A = (1 − H) q s and R = (1 − H) (1 − q s). Live, the share `meanwhile` is delivered while it waits.
+    """
+    if held == 0.0:
+        return shares
+    withheld, delivered = (0.0, held * meanwhile) if review.live else (held, 0.0)
+    out = []
+    for accept, _, _, rejected, limited in shares:
+        total = (1.0 - held) * accept + delivered
+        out.append([total, withheld, 1.0 - withheld - total, rejected, limited])
+    return out

@@ -44,12 +44,12 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             yield from rows_of(block, subject, inference, view.question)
 
 
-def paired_rates(candidate: View, baseline: View) -> Iterator[Estimate]:
-    """Yield candidate − baseline of every rate, all segments and questions."""
+def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estimate]:
+    """Yield candidate − baseline of rates, all segments and questions."""
     mine, theirs = candidate.terms(), baseline.terms()
     leans = bool(candidate.imputed_OG.any() or baseline.imputed_OG.any())
     others = [(candidate.terms(times), baseline.terms(times)) for times in (0.0, 2.0)] if leans else []
-    for metric in RATES:
+    for metric in metrics:
         uses, uses_b = metric.uses(candidate.given), metric.uses(baseline.given)
         null = candidate.null_reasons(uses, owed=metric.owed)
         null = [a or b for a, b in zip(null, baseline.null_reasons(uses_b, owed=metric.owed), strict=True)]

@@ -142,7 +142,15 @@ COST_FORMULA = (
     "leaked · Σ w y A + overkilled · Σ w (1−y) R + review_minute · minutes_per_review · Σ [REVIEW] "
     "+ million_contents · contents / 10⁶"
 )
-FORMULAS = {metric.name: metric.formula for metric in RATES} | DECISION_RATES | {COST: COST_FORMULA}
+FORMULAS: dict[str, str] = {metric.name: metric.formula for metric in RATES} | DECISION_RATES | {COST: COST_FORMULA}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a strategy: a metric under a weighting."""
+
+    metric: str
+    weighting: str
 
 
 def terms(delivery: Delivery, outcome_n: I16, y_n: I8, w_n: F64) -> Terms:

@@ -78,9 +78,8 @@ class View:
         theirs_OX, mine_QX : all that a creative of an outcome can count. Of what was not scored nobody knows.
         """
         question = self.question
-        if question.scored is not None:
+        if question.scored is not None or question.pair != (baseline.strategy, self.strategy):
             return np.ones(len(question.segments.name), bool)
-        assert question.pair == (baseline.strategy, self.strategy)
         return any_swap(question.totals, question.segments, theirs_OX, mine_QX)
 
     def exposure_n(self, imputed_times: float = 1.0) -> F64:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.errors import DataError, did_you_mean
-from engine.expression import Expression, ExpressionError, parse
+from engine.expression import Expression, ExpressionError, columns_read, is_feature, parameters, parse
 from engine.read.shards import read_table, require_columns
 from engine.records import F64, I32, I64
 from engine.schema import AUDITS, FRAME
@@ -164,6 +164,9 @@ def _expressions(table: pa.Table, path: str) -> tuple[Expression, ...]:
                 found.append(parse(text))
             except ExpressionError as error:
                 raise DataError(f"{path}: column stratum_when: {error}") from None
+            derived = [name for name in columns_read(found[-1]) if is_feature(name)]
+            for name in (*derived, *(f"${name}" for name in parameters(found[-1]))):
+                raise DataError(f"{path}: column stratum_when reads {name}; a stratum is told by attributes alone")
     return tuple(found)
 
 

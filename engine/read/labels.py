@@ -57,6 +57,13 @@ def label_columns(table: pa.Table, names: Mapping[str, str], source: str) -> pa.
     return labels
 
 
+def rejected_in_review(labels: pa.Table) -> pa.Table:
+    """Return `creative_id` and the earliest `known_at` of every creative that a review label calls violating."""
+    chosen = pc.and_(pc.equal(labels["source"], "review"), pc.equal(labels["label"], "VIOLATING"))
+    found = labels.filter(chosen).group_by("creative_id").aggregate([("known_at", "min")])
+    return pa.table({"creative_id": found["creative_id"], "known_at": found["known_at_min"]})
+
+
 def resolve_labels(labels: pa.Table, policies: Sequence[str], audit: Audit | None, source: str) -> LabelTable:
     """Resolve several labels of one creative and policy to the latest known, and join how the audit drew it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -77,6 +77,19 @@ def cell_codes(table: pa.Table, segments: Segments) -> I64:
         key_N += pc.index_in(fill(table[attribute]), pa.array(levels, pa.string())).to_numpy().astype(np.int64) * step
     order = np.argsort(key_C)
     return order[np.searchsorted(key_C[order], key_N)].astype(np.int64)
+
+
+def overall(segments: Segments) -> Segments:
+    """Return the one segment of all creatives, as one cell."""
+    return replace(
+        segments,
+        attributes=(),
+        levels=(),
+        cell_level_CK=np.zeros((1, 0), np.int32),
+        by=segments.by[:1],
+        name=segments.name[:1],
+        member_GC=np.ones((1, 1), bool),
+    )
 
 
 def find_medians(tables: Iterable[pa.Table], segments: Segments) -> Medians:

@@ -2,7 +2,8 @@
 
 A strategy that reads `big.scam` only where `small.scam` lies in a band leaves most contents to the small model. The
 rules are evaluated with the missing scores unknown (Kleene 1952, section 64): where a rule surely fires before an
-unknown one is met, no value of the missing score could change the decision.
+unknown one is met, no value of the missing score could change the decision. What a strategy's memory reads (the order
+of a queue, the draw of a human's decision) may be read of any creative, so it is asked about all of them.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from engine.expression import columns_read as columns_of
 from engine.records import Column, Flags
 from engine.replay import kernels
 from engine.replay.replay import pack_atoms
-from engine.strategy import PUSH, StrategyTable, columns_read, model_of
+from engine.strategy import PUSH, StrategyTable, columns_read, model_of, remembered_columns
 
 
 def asks(table: StrategyTable, columns: Sequence[Column], rows: int, model: str, unscored: Collection[str]) -> Flags:
@@ -25,17 +27,20 @@ def asks(table: StrategyTable, columns: Sequence[Column], rows: int, model: str,
     columns : what is known of the N creatives (attributes, brought scores, scores of earlier models).
     model : the one asked about. unscored : every model without scores so far, this one included.
     """
-    open_K = np.array([model_of(atom.column) in unscored for atom in table.atoms], bool)
-    absent = {atom.column for atom, unknown in zip(table.atoms, open_K, strict=True) if unknown}
+    models_K = [{model_of(column) for column in columns_of(atom)} for atom in table.atoms]
+    open_K = np.array([not models.isdisjoint(unscored) for models in models_K], bool)
+    absent = {column for atom in table.atoms for column in columns_of(atom) if model_of(column) in unscored}
     blank = np.full(rows, np.nan, np.float32)
-    atom_KW = pack_atoms(table.atoms, (*columns, *(Column(name, blank) for name in absent)), rows)
-    mine_K = np.array([model_of(atom.column) == model for atom in table.atoms], bool)
+    atom_KW = pack_atoms(table.atoms, (*columns, *(Column(name, blank) for name in sorted(absent))), rows)
+    mine_K = np.array([model in models for models in models_K], bool)
     reads_R = _rules_that_read(table, mine_K)
     asked_W = np.zeros(atom_KW.shape[1], np.uint64)
     may_2D = np.zeros((2, table.stack), np.uint64)
-    for s, strategy in enumerate(table.strategies):
-        first, last = (int(x) for x in table.strategy_start_S[s : s + 2])
-        if any(model_of(name) == model for name in columns_read(strategy)):
+    for s in range(len(table.strategies)):
+        if _remembers(table, s, model):
+            return np.ones(rows, bool)
+        for program in table.programs(s) if model in _models_of(table, s) else ():
+            first, last = (int(x) for x in table.strategy_start_S[program : program + 2])
             bounds, reads = table.rule_start_R[first : last + 1], reads_R[first:last]
             kernels.ask(atom_KW, open_K, table.op_L, table.arg_L, bounds, reads, may_2D, asked_W)
     flag_N = np.zeros(rows, bool)
@@ -63,17 +68,26 @@ def levels(table: StrategyTable, models: Sequence[str]) -> tuple[tuple[str, ...]
 
 
 def asks_always(table: StrategyTable, strategy: int, model: str) -> bool:
-    """Say whether a strategy's first rule (but for its guard) reads nothing but this model: then all are asked."""
+    """Say whether a strategy's first rule (but for its guard) reads nothing but this model: then all are asked.
+
+    So they are where its memory reads the model.
+    """
+    if _remembers(table, strategy, model):
+        return True
     first, last = (int(x) for x in table.strategy_start_S[strategy : strategy + 2])
     first += table.rules[strategy][0].guard
     if first == last:
         return False
-    read = {table.atoms[k].column for k in _atoms_of(table, first)}
+    read = {column for k in _atoms_of(table, first) for column in columns_of(table.atoms[k])}
     return bool(read) and {model_of(column) for column in read} == {model}
 
 
 def _models_of(table: StrategyTable, strategy: int) -> set[str]:
     return {model for name in columns_read(table.strategies[strategy]) if (model := model_of(name))}
+
+
+def _remembers(table: StrategyTable, strategy: int, model: str) -> bool:
+    return any(model_of(column) == model for column in remembered_columns(table.strategies[strategy]))
 
 
 def _rules_that_read(table: StrategyTable, mine_K: Flags) -> Flags:

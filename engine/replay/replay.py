@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import UsageError
-from engine.expression import Atom, ExpressionError, atom_mask
+from engine.expression import Atom, ExpressionError, atom_mask, columns_of_atoms
 from engine.records import I16, I64, U8, U64, WEIGHTS, Column, Totals
 from engine.replay import kernels
 from engine.strategy import StrategyTable
@@ -85,14 +85,13 @@ def sum_whole(creatives: Creatives, cells: int) -> I64:
 
 def pack_atoms(atoms: Sequence[Atom], columns: Sequence[Column], rows: int) -> U64:
     """Evaluate every distinct comparison once; shape (K, W), one bit per creative."""
-    by_name = {column.name: column for column in columns}
     atom_KW = np.zeros((len(atoms), -(-rows // kernels.BITS)), np.uint64)
-    for k, atom in enumerate(atoms):
-        try:
-            flag_N = atom_mask(atom, by_name[atom.column])
-        except ExpressionError as error:
-            raise UsageError(f"strategies: {error}") from None
-        kernels.pack(flag_N, atom_KW[k])
+    try:
+        by_name = columns_of_atoms(atoms, columns)
+        for k, atom in enumerate(atoms):
+            kernels.pack(atom_mask(atom, by_name[atom.column]), atom_KW[k])
+    except ExpressionError as error:
+        raise UsageError(f"strategies: {error}") from None
     return atom_KW
 
 

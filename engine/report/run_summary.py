@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY
@@ -24,11 +24,19 @@ class Period:
 
 @dataclass(frozen=True)
 class Firing:
-    """How often a rule decided."""
+    """How often a rule decided, and what it does beside the others.
+
+    fires, alone : creatives for which its condition holds, and for which no other rule's does; None where not counted.
+    together : per rule, creatives for which both hold. adds : strategy − strategy without the rule, by metric.
+    """
 
     rule: str
     creatives: int
     share: float | None
+    fires: int | None = None
+    alone: int | None = None
+    together: tuple[int, ...] = ()
+    adds: Mapping[str, Number] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,37 @@ class AgreementSummary:
 
 
 @dataclass(frozen=True)
+class TrialSummary:
+    """A setting that was tried. points : number as written → estimate, low, high, reason."""
+
+    setting: Mapping[str, float | str]
+    points: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class PickSummary:
+    """What a goal chose, None where nothing keeps to it."""
+
+    name: str
+    goal: str
+    trial: TrialSummary | None
+
+
+@dataclass(frozen=True)
+class SearchSummary:
+    """A sweep. numbers : metric or metric.weighting, as the config writes them. on_front : settings on the front."""
+
+    strategy: str
+    policy: str
+    reading: str
+    numbers: tuple[str, ...]
+    tried: int
+    picks: tuple[PickSummary, ...]
+    on_front: int
+    front: tuple[TrialSummary, ...]
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """A run as summary.json tells it. Text is as it stands in the file: not yet safe to print.
 
@@ -142,6 +181,7 @@ class RunSummary:
     near_copies: tuple[AgreementSummary, ...]
     drift: tuple[AgreementSummary, ...]
     formulas: Mapping[str, str]
+    search: SearchSummary | None = None
 
     @property
     def policy(self) -> str:
@@ -209,12 +249,32 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         near_copies=_agreements(summary["near_copies"], "contents", "propagated", "members"),
         drift=_agreements(summary["drift"], "contents", "members"),
         formulas=summary["formulas"],
+        search=_search(summary.get("search")),
     )
 
 
 def _strategy(row: Mapping[str, Any]) -> StrategySummary:
-    rules = tuple(Firing(rule["rule"], rule["creatives"], rule["share"]) for rule in row["rules"])
+    rules = tuple(_firing(rule) for rule in row["rules"])
     return StrategySummary(row["name"], row["words"], rules, row.get("exposures") or {})
+
+
+def _firing(row: Mapping[str, Any]) -> Firing:
+    adds = {number.key.metric: number for number in numbers_of(row.get("adds") or ())}
+    together = tuple(row.get("together") or ())
+    return Firing(row["rule"], row["creatives"], row["share"], row.get("fires"), row.get("alone"), together, adds)
+
+
+def _search(row: Mapping[str, Any] | None) -> SearchSummary | None:
+    if row is None:
+        return None
+    picks = (PickSummary(p["name"], p["goal"], _trial(p["trial"]) if p["trial"] else None) for p in row["picks"])
+    front = tuple(_trial(trial) for trial in row["front"])
+    facts = (row["strategy"], row["policy"], row["reading"], tuple(row["numbers"]), row["tried"])
+    return SearchSummary(*facts, tuple(picks), row["on_front"], front)
+
+
+def _trial(row: Mapping[str, Any]) -> TrialSummary:
+    return TrialSummary(row["setting"], row["points"])
 
 
 def _naive(row: Mapping[str, Any]) -> Naive:

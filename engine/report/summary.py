@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class Facts:
     """What the stages found, for the summary.
 
     count_SO : creatives by strategy and outcome. swap_OQW : sums by outcomes of the pair and records.WEIGHTS.
+    rules : strategy → what is known of each rule in deciding order, guards and the last one left out.
     """
 
     table: StrategyTable
@@ -37,6 +38,7 @@ class Facts:
     policies: tuple[str, ...]
     compare: tuple[int, int] | None
     spend_unit: float
+    rules: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def score_pictures(facts: Facts) -> list[dict[str, Any]]:
@@ -88,15 +90,14 @@ def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
     for s, strategy in enumerate(facts.table.strategies):
         count_O = np.rint(facts.count_SO[s]).astype(np.int64)
         whole = max(1, int(count_O.sum()))
-        rules = [
-            {
-                "rule": _rule_words(facts.table.rules[s], i),
-                "creatives": int(count_O[i]),
-            }
-            for i, rule in enumerate(facts.table.rules[s])
-        ]
-        rules = [rule | {"share": round(rule["creatives"] / whole, 9)} for rule in rules]  # type: ignore[operator]
-        out.append({"name": strategy.name, "words": strategy.words, "rules": [r for r in rules if r["creatives"]]})
+        known = iter(facts.rules.get(strategy.name, ()))
+        rules = []
+        for i, rule in enumerate(facts.table.rules[s]):
+            more = {} if rule.guard or i == len(facts.table.rules[s]) - 1 else next(known, {})
+            if count_O[i] or more:
+                said = {"rule": rule_words(facts.table.rules[s], i), "creatives": int(count_O[i])}
+                rules.append({**said, "share": round(int(count_O[i]) / whole, 9), **more})
+        out.append({"name": strategy.name, "words": strategy.words, "rules": rules})
     return out
 
 
@@ -117,10 +118,16 @@ def truth_by_key(truths: Sequence[Estimate]) -> dict[tuple[str | None, ...], flo
     return {key_of(truth): truth.estimate for truth in truths}
 
 
-def _rule_words(rules: Sequence[Rule], index: int) -> str:
+def decision_words(rule: Rule) -> str:
+    """Return what a rule decides, such as `LIMIT 0.25`."""
+    return f"{rule.decision.name} {rule.share:g}" if rule.share < 1 else rule.decision.name
+
+
+def rule_words(rules: Sequence[Rule], index: int) -> str:
+    """Return which rule of a strategy one is, and what it decides."""
     rule = rules[index]
     if rule.guard:
         return "a score is missing: REVIEW"
-    name = f"{rule.decision.name} {rule.share:g}" if rule.share < 1 else rule.decision.name
+    name = decision_words(rule)
     number = sum(not each.guard for each in rules[: index + 1])
     return f"otherwise: {name}" if index == len(rules) - 1 else f"rule {number}: {name}"

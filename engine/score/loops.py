@@ -19,7 +19,7 @@ GELU, GELU_TANH, RELU, SILU, TANH = range(5)
 
 # Codes of activations end here: two products of 127 and 127 fit into the 16 bits in which a CPU without VNNI adds them.
 CODES = 127
-_NARROWEST, _WIDEST = np.float32(1e-30), np.float32(3e38)  # a row that spans less is its lowest number, more is NaN
+_NARROWEST, _INFINITE = np.float32(1e-30), np.float32(np.inf)  # a row that spans less than that is its lowest number
 
 _FUSED = {"contract", "nsz"}
 _REORDERED = _FUSED | {"reassoc"}
@@ -88,7 +88,7 @@ def encode(x_TI: F32, code_TI: U8, low_T: F32, step_T: F32) -> None:
         width = np.int32(_sortable(largest)).view(np.float32) - low
         low_T[t] = low
         step_T[t] = width / np.float32(CODES)
-        if _NARROWEST < width <= _WIDEST:
+        if _NARROWEST < width < _INFINITE:
             per_unit = np.float32(CODES) / width
             for i in range(x_TI.shape[1]):
                 code_TI[t, i] = np.int32((x_TI[t, i] - low) * per_unit + _HALF)

@@ -63,7 +63,7 @@ def asked_of(
     ----------
     scored : what earlier levels found, as strategies read it. unscored : the models without scores, these included.
     """
-    table = run.prepared.table
+    table = run.prepared.asking
     strategies = range(len(table.strategies))
     asked = [contents[plan.reading].replayed_U.copy() for plan in plans]
     some = [n for n, plan in enumerate(plans) if not any(asks_always(table, s, plan.name) for s in strategies)]
@@ -97,7 +97,7 @@ def _rows(run: Run, creatives: Creatives, reading: Reading) -> pa.Table:
     plan = creatives_plan(run, creatives)
     columns = [ROW, reading.id_column] + (["creative_id", SAMPLED] if run.prepared.spec.sample else [])
     tables = [plan.scored(plan.without_duplicates(table)) for table in run.tables(columns)]
-    warming = [] if plan.warm_up is None else [plan.warming(shard.number) for shard in run.shards]
+    warming = [] if not plan.remembers else [plan.scored(plan.warming(shard.number)) for shard in run.shards]
     rows = pa.concat_tables(each.select([ROW, reading.id_column]) for each in (*warming, *tables))
     return rows.sort_by(ROW) if warming else rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from engine.prepare import picture_limits
 from engine.read.creatives import ROW
 from engine.read.duplicates import dropped_rows
 from engine.records import I64
+from engine.stages.features import derive_features, features_identity
 from engine.stages.run import Run, earlier_tables, read_identified
 from engine.tasks.creatives import CreativesPlan
 from engine.tasks.read import ReadTask, quarantine_path
@@ -57,7 +58,11 @@ def read_stage(run: Run) -> Creatives:
     dropped = dropped_rows(ids, run.config.creatives.on_duplicate, run.config.creatives.path)
     counts["duplicates_dropped"] = int(np.isin(kept[ROW].to_numpy(), dropped).sum())
     counts["kept"] -= counts["duplicates_dropped"]
-    return Creatives(counts, dropped, quarantine)
+    found = Creatives(counts, dropped, quarantine)
+    if run.prepared.features:
+        plain = replace(creatives_plan(run, found), features=())
+        derive_features(run, plain, run.prepared.features)
+    return found
 
 
 def creatives_plan(run: Run, creatives: Creatives) -> CreativesPlan:
@@ -71,6 +76,9 @@ def creatives_plan(run: Run, creatives: Creatives) -> CreativesPlan:
         attributes=prepared.spec.attributes,
         brought=prepared.brought,
         warm_up=prepared.spec.warm_up if prepared.spec.remembers else None,
+        remembers=any(strategy.memory for strategy in prepared.asking.strategies),
+        features=prepared.features,
+        features_identity=features_identity(run.identity, prepared.features),
     )
 
 

@@ -85,7 +85,7 @@ def _finished(run: Run, plan: ModelPlan) -> tuple[store.Committed, dict[str, Any
 def model_plans(run: Run) -> tuple[ModelPlan, ...]:
     """Return the models that some strategy reads, the cheapest (by the size of its files) first."""
     config, prepared = run.config, run.prepared
-    read = {name for strategy in prepared.table.strategies for name in models_read(config, strategy)}
+    read = {name for strategy in prepared.asking.strategies for name in models_read(config, strategy)}
     plans = []
     for name in sorted(read, key=lambda name: (_size(prepared.openings[name].folder), list(config.models).index(name))):
         opening = prepared.openings[name]
@@ -115,7 +115,7 @@ def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_ex
     contents = contents_of(run, creatives, plans)
     copies = {reading: find_near_copies(run, reading, held.every) for reading, held in contents.items()}
     by_name = {plan.name: plan for plan in plans}
-    for number, level in enumerate(levels(run.prepared.table, list(by_name))):
+    for number, level in enumerate(levels(run.prepared.asking, list(by_name))):
         mine = [by_name[name] for name in level]
         unscored = frozenset(by_name) - set(scored.contents)
         asked = asked_of(run, creatives, number, mine, scored.tables, unscored, contents)
@@ -136,12 +136,21 @@ def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_ex
         lacking = max(int(sheet.missing_U.sum()) for sheet in (*sheets, *checks.values()))
         if scores_exist and lacking:
             raise DataError(f"{run.directory.path}: {lacking} contents lack scores; run `backtest score` first")
-        score_missing(run, number, [*sheets, *checks.values()], scores)
+        score_missing(run, str(number), sheets, scores)
+        _score_checks(run, f"{number}-float32", list(checks.values()), scores)
         for sheet in sheets:
             if not run.prepared.spec.missing_score_allowed:
                 sheet.refuse_missing(str(scores.path))
             _keep(run, creatives, scored, sheet, checks.get(sheet.plan.name), contents[sheet.plan.reading].replayed_U)
     return scored
+
+
+def _score_checks(run: Run, name: str, checks: Sequence[ScoreSheet], scores: store.ScoreStore) -> None:
+    """Score what no model of the level, which may be one of the same folder in float32, has scored by now."""
+    for check in checks:
+        check.read(scores)
+    if any(check.missing_U.any() for check in checks):
+        score_missing(run, name, checks, scores)
 
 
 def _settle_without_pictures(run: Run, sheet: ScoreSheet) -> None:
@@ -206,7 +215,7 @@ def _billed(run: Run, creatives: Creatives, sheet: ScoreSheet, replayed_U: Flags
     A strategy that asks about every creative is billed for all contents of the period, also where a sample is scored.
     One that asks in places is billed for those where no other strategy asks the same model.
     """
-    table, name = run.prepared.table, sheet.plan.name
+    table, name = run.prepared.asking, sheet.plan.name
     readers = [s for s, strategy in enumerate(table.strategies) if name in models_read(run.config, strategy)]
     # Near-copies: representatives and what was checked; what calibrates may be among them.
     chosen = int((sheet.wanted_U & replayed_U if sheet.copies is None else sheet.wanted_U).sum())

@@ -42,7 +42,7 @@ class AskTask:
         path = store.shard_path(self.folder, shard.number)
         done = store.find_committed(path, self.identity)
         if done is None:
-            table = plan.creatives.scored(plan.creatives.history(shard.number))
+            table = plan.creatives.scored(plan.creatives.asked(shard.number))
             columns = plan.creatives.columns(table, plan.scores)
             parts = []
             for number, (model, reading) in enumerate(plan.models):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,10 @@ from engine.tasks.work import Work
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What every worker of the replay shares. kept_ids: creatives whose outcomes are kept, None for all."""
+    """What every worker of the replay shares.
+
+    kept_ids : creatives whose outcomes are kept, None for all. whole : sum over all creatives alone, as one cell.
+    """
 
     creatives: CreativesPlan
     table: StrategyTable
@@ -31,6 +34,12 @@ class ReplayPlan:
     scores: tuple[ScoreTable, ...]
     kept_ids: pa.Array | None
     pair: tuple[int, int] | None
+    whole: bool = False
+
+    @property
+    def cells(self) -> int:
+        """How many cells the totals have."""
+        return 1 if self.whole else len(self.segments.cell_level_CK)
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,12 @@ class ReplayTask:
         if done is None:
             everything = plan.creatives.read(shard.number)
             table = plan.creatives.scored(everything)
-            creatives = as_creatives(table, plan)
-            cells = len(plan.segments.cell_level_CK)
-            whole = None if table is everything else sum_whole(as_creatives(everything, plan), cells)
+            creatives = _as_creatives(table, plan)
+            whole = None if table is everything else sum_whole(_as_creatives(everything, plan), plan.cells)
             kept = np.arange(table.num_rows)
             if plan.kept_ids is not None:
                 kept = np.flatnonzero(pc.is_in(table["creative_id"], plan.kept_ids).to_numpy())
-            replayed = replay(plan.table, creatives, cells, kept, plan.pair, whole)
+            replayed = replay(plan.table, creatives, plan.cells, kept, plan.pair, whole)
             rows = _kept_rows(table, creatives, plan, kept, replayed.outcome_Sn)
             store.commit_table(kept_path(self.folder, shard.number), rows, self.identity)
             done = store.commit_table(path, _totals_table(replayed.totals), self.identity)
@@ -68,15 +76,20 @@ def kept_path(folder: Path, number: int) -> Path:
     return folder / f"kept-{number:05d}.parquet"
 
 
-def as_creatives(table: pa.Table, plan: ReplayPlan) -> Creatives:
+def as_creatives(
+    table: pa.Table,
+    plan: CreativesPlan,
+    scores: tuple[ScoreTable, ...],
+    segments: Segments,
+    medians: Medians | None,
+) -> Creatives:
     """Turn a creatives table into what the replay reads: scores joined by content, exposures imputed."""
-    columns = plan.creatives.columns(table, plan.scores)
-    cell_N = cell_codes(table, plan.segments)
+    cell_N = cell_codes(table, segments)
     parts = {
-        name: impute(_exposure(table, name), _guess(table, name, plan, cell_N)) for name in ("impressions", "spend")
+        name: impute(_exposure(table, name), _guess(table, name, medians, cell_N)) for name in ("impressions", "spend")
     }
     frame_N = table[IN_FRAME].to_numpy().astype(np.uint8)
-    return Creatives(columns, cell_N, frame_N, stack_weights(parts, table.num_rows))
+    return Creatives(plan.columns(table, scores), cell_N, frame_N, stack_weights(parts, table.num_rows))
 
 
 def read_totals(tables: list[pa.Table], shape: Totals) -> Totals:
@@ -86,6 +99,11 @@ def read_totals(tables: list[pa.Table], shape: Totals) -> Totals:
             chosen = table.filter(pc.equal(table["part"], part))
             np.add.at(sums.reshape(-1), chosen["at"].to_numpy(), chosen["sum"].to_numpy())
     return shape
+
+
+def _as_creatives(table: pa.Table, plan: ReplayPlan) -> Creatives:
+    found = as_creatives(table, plan.creatives, plan.scores, plan.segments, plan.medians)
+    return replace(found, cell_N=np.zeros_like(found.cell_N)) if plan.whole else found
 
 
 def _totals_table(totals: Totals) -> pa.Table:
@@ -108,12 +126,12 @@ def _exposure(table: pa.Table, name: str) -> Exposure:
     return Exposure(pc.fill_null(column, 0).to_numpy(), column.is_null().to_numpy(zero_copy_only=False))
 
 
-def _guess(table: pa.Table, name: str, plan: ReplayPlan, cell_N: I64) -> I64 | None:
+def _guess(table: pa.Table, name: str, medians: Medians | None, cell_N: I64) -> I64 | None:
     if name == "impressions" and REFUSED in table.column_names:
         return np.asarray(pc.fill_null(table[REFUSED], -1).to_numpy())
-    if plan.medians is None or name not in table.column_names:
+    if medians is None or name not in table.column_names:
         return None
-    return (plan.medians.impressions_C if name == "impressions" else plan.medians.spend_C)[cell_N]
+    return (medians.impressions_C if name == "impressions" else medians.spend_C)[cell_N]
 
 
 def _kept_rows(table: pa.Table, creatives: Creatives, plan: ReplayPlan, kept: I64, outcome_Sn: I16) -> pa.Table:

@@ -33,8 +33,8 @@ from engine.read.shards import read_table
 from engine.records import Estimate, LabelTable
 from engine.report.tables import key_of
 from engine.stages.read import read_stage
-from engine.stages.replay import Replayed, replay_stage
-from engine.stages.run import Run
+from engine.stages.replay import Replayed, Wanted, find_ground, replay_stage
+from engine.stages.run import Run, compared
 from engine.stages.score import score_stage
 
 ENOUGH = 30.0
@@ -120,7 +120,8 @@ def load_world() -> World:
     creatives = read_stage(run)
     scored = score_stage(run, creatives, scores_exist=True)
     truth_table, identity = read_table(str(config.report.truth), "report.truth")
-    replayed = replay_stage(run, creatives, scored, keep_all=True, keep_identity=identity)
+    wanted = Wanted(prepared.table, pair=compared(run), keep_all=True, keep_identity=identity)
+    replayed = replay_stage(run, creatives, scored, find_ground(run, creatives, scored), wanted)
     ids, y_nP = read_truth(truth_table, config.policies)
     question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.billed)
     truth = {key_of(row): row.estimate for row in true_values(question)}

@@ -13,9 +13,9 @@ from engine.config.sections import (
     CreativesSection,
     ExposureSection,
     Period,
-    ReviewSection,
     ScoresSection,
 )
+from engine.config.strategy_sections import ReviewSection
 from engine.errors import UsageError
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from engine.config.decisions import Outcome, logged_values, parse_decision
 from engine.config.loading import check_config
 from engine.config.sections import Config
-from engine.config.strategies import Outcome, compile_strategies, logged_values, parse_decision
+from engine.config.strategies import compile_strategies
 from engine.errors import UsageError
 from engine.expression import parse
 from engine.records import LOGGED, Decision

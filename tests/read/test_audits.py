@@ -90,6 +90,8 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
         (({},), "neither stratum_when nor frame_path"),
         (({"stratum_when": None},), "neither stratum_when nor frame_path"),
         (({"stratum_when": "open('f')"},), "column stratum_when: at column 1"),
+        (({"stratum_when": "hour < 6"},), "column stratum_when reads hour; a stratum is told by attributes alone"),
+        (({"stratum_when": "age >= $t"},), r"column stratum_when reads \$t; a stratum is told by attributes alone"),
         (({"population_size": None} | RULE, {"stratum": "s2"}), "column population_size: .* must be a whole number"),
         (({"stratum": None} | RULE,), "column stratum is null in 1 rows"),
         (({"audit_id": None} | RULE,), "column audit_id is null in 1 rows"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generators import SINGLE, Rules, World, examples, make_world, rule_lists, worlds
@@ -9,10 +11,11 @@ from hypothesis import given
 from oracles import asks as asks_slowly
 from oracles import first_to_fire
 
-from engine.expression import parse
+from engine.expression import ALWAYS, parse
 from engine.records import Column, Decision
 from engine.replay import kernels
 from engine.replay.asking import asks, asks_always, levels
+from engine.state import Capacity, Memory
 from engine.strategy import Rule, Strategy, build_table
 
 THRESHOLDS = (0.0, 0.1, 0.3, 1 / 3, 0.5, 0.7, 0.9, 1.0)
@@ -98,6 +101,40 @@ def test_a_model_waits_for_the_cheaper_ones_it_is_read_with(
     table = build_table([strategy(*written, name=str(n)) for n, written in enumerate(rules)])
     models = [name for name in ("v1", "v2", "v3") if any(name in " ".join(written) for written in rules)]
     assert levels(table, models) == wanted
+
+
+def test_arithmetic_over_a_model_without_scores_leaves_the_rule_open() -> None:
+    world = make_world(6, 300)
+    table = build_table([strategy("v1.scam >= 0.3 and max(v1.scam, v2.scam) - age >= 0.5 or missing(v2.scam / age)")])
+    asked = asks(table, known(world, "v2"), len(world), "v2", {"v2"})
+    assert asked.all()  # missing(v2.scam / age) may hold of any creative
+    narrow = build_table([strategy("v1.scam >= 0.3 and v2.scam > v1.scam")])
+    small = next(c.values_N for c in world.creatives.columns if c.name == "v1.scam")
+    with np.errstate(invalid="ignore"):
+        assert (asks(narrow, known(world, "v2"), len(world), "v2", {"v2"}) == (small >= np.float32(0.3))).all()
+    assert levels(narrow, ["v1", "v2"]) == (("v1",), ("v2",))
+    assert levels(build_table([strategy("v2.scam > v1.scam")]), ["v1", "v2"]) == (("v1",), ("v2",))
+
+
+def test_struck_rules_ask_for_their_models_beside_the_normal_ones() -> None:
+    world = make_world(8, 300)
+    struck = (Rule(parse("v1.scam >= 0.5 and v2.scam >= 0.1"), Decision.REJECT), Rule(ALWAYS, Decision.APPROVE))
+    plain = strategy("v1.scam >= 0.9")
+    asked = asks(build_table([replace(plain, struck=struck)]), known(world, "v2"), len(world), "v2", {"v2"})
+    small = next(c.values_N for c in world.creatives.columns if c.name == "v1.scam")
+    with np.errstate(invalid="ignore"):
+        assert (asked == (small >= np.float32(0.5))).all()
+    assert not asks(build_table([plain]), known(world, "v2"), len(world), "v2", {"v2"}).any()
+
+
+def test_a_model_that_orders_a_queue_is_asked_about_everything() -> None:
+    world = make_world(8, 70)
+    memory = Memory(Capacity(5, order="score", column="v2.scam"))
+    table = build_table([strategy(), replace(strategy("v1.scam >= 0.9"), memory=memory)])
+    assert asks(table, known(world, "v2"), len(world), "v2", {"v2"}).all()
+    assert asks_always(table, 1, "v2")
+    assert not asks_always(table, 0, "v2")
+    assert levels(table, ["v1", "v2"]) == (("v1", "v2"),)
 
 
 def test_a_first_rule_of_one_model_alone_asks_about_everything() -> None:

@@ -1,0 +1,176 @@
+"""One stateful strategy over all events → its totals and the outcomes that estimators need; or a pair of strategies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine import store
+from engine.records import F64, I8, I16, I32, I64, U8, WEIGHTS, Column, Flags, Receipt, Shard
+from engine.replay import kernels
+from engine.replay.history import History
+from engine.replay.replay import decide, pack_atoms
+from engine.replay.walk import Decided, Reviewers, walk
+from engine.state import Capacity
+from engine.strategy import Strategy, StrategyTable, build_table
+from engine.strategy.codes import Codes, list_codes
+from engine.tasks.work import Work
+
+
+@dataclass(frozen=True, eq=False)
+class EventTable:
+    """N events by (submitted_at, creative_id), those of the warm-up included.
+
+    columns : what rules read. cell_N, frame_N, weight_NW : as in replay.Creatives, 0 where not counted.
+    counted_N : in the period. rejects_N, known_N : history's reviewers found it violating, and when that was known.
+    """
+
+    history: History
+    columns: tuple[Column, ...]
+    counted_N: Flags
+    cell_N: I64
+    frame_N: U8
+    weight_NW: I64
+    rejects_N: U8
+    known_N: I64
+
+    def as_one_cell(self) -> EventTable:
+        """Return the events without segments."""
+        return replace(self, cell_N=np.zeros_like(self.cell_N))
+
+    def column(self, name: str) -> Column:
+        """Return a column by name."""
+        return next(column for column in self.columns if column.name == name)
+
+
+@dataclass(frozen=True, eq=False)
+class StatefulPlan:
+    """What every worker shares. kept_n : events whose outcomes are kept. pair : strategies counted jointly."""
+
+    events: EventTable
+    strategies: tuple[Strategy, ...]
+    policies: tuple[str, ...]
+    missing_to_review: bool
+    outcomes: int
+    cells: int
+    kept_n: I64
+    pair: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class StatefulTask:
+    """A unit of work is a strategy by its number, or, one past them, the pair."""
+
+    folder: Path
+    identity: str
+
+    def open(self, shared: StatefulPlan) -> Work:
+        """Return the work on one strategy."""
+        return lambda unit: self._replay(unit, shared)
+
+    def _replay(self, unit: Shard, plan: StatefulPlan) -> Receipt:
+        path = store.shard_path(self.folder, unit.number)
+        done = store.find_committed(path, self.identity)
+        if done is None:
+            pair = unit.number == len(plan.strategies)
+            done = store.commit_table(path, _pair(plan) if pair else _single(plan, unit.number), self.identity)
+        return Receipt(unit.number, str(done.path), unit.rows, done.hash)
+
+
+def outcomes_of(events: EventTable, strategy: Strategy, policies: tuple[str, ...], *, missing_to_review: bool) -> I16:
+    """Return the outcome of every event under one strategy, with its memory if it has one."""
+    table = build_table([strategy], missing_to_review=missing_to_review)
+    rows = len(events.counted_N)
+    atom_KW = pack_atoms(table.atoms, events.columns, rows)
+    normal_N = decide(table, 0, atom_KW, rows)
+    if not strategy.memory:
+        return normal_N
+    codes = codes_of(table, 0, policies)
+    struck_N = np.zeros(0, np.int16)
+    if codes.struck:
+        struck_N = decide(table, int(table.struck_S[0]), atom_KW, rows) + np.int16(len(table.rules[0]))
+    return walk(events.history, strategy.memory, codes, Decided(normal_N, struck_N), reviewers_of(events, strategy))
+
+
+def codes_of(table: StrategyTable, strategy: int, policies: tuple[str, ...]) -> Codes:
+    """Return what can come of a creative under one stateful strategy of a table."""
+    return list_codes(table.strategies[strategy], table.rules[strategy], table.struck[strategy], policies)
+
+
+def reviewers_of(events: EventTable, strategy: Strategy) -> Reviewers:
+    """Return the queues, the order in them and what humans find."""
+    capacity = strategy.memory.capacity
+    queue_N = np.zeros(len(events.counted_N), np.int32)
+    priority_N = np.zeros(0)
+    if capacity is not None:
+        queue_N = _queues(events, capacity)
+        priority_N = _priority(events, capacity)
+    return Reviewers(queue_N, priority_N, events.rejects_N, events.known_N)
+
+
+def _queues(events: EventTable, capacity: Capacity) -> I32:
+    """Number the combinations of the queue's attributes; null is a value of its own."""
+    code_N = np.zeros(len(events.counted_N), np.int64)
+    for name in capacity.queue:
+        column = events.column(name)
+        value_N: I64 = np.unique(column.values_N, return_inverse=True)[1]
+        code_N = code_N * (int(value_N.max(initial=0)) + 1) + value_N
+    return np.unique(code_N, return_inverse=True)[1].astype(np.int32)
+
+
+def _priority(events: EventTable, capacity: Capacity) -> F64:
+    if capacity.order == "first":
+        return np.zeros(0)
+    if capacity.column is not None:
+        return events.column(capacity.column).values_N.astype(np.float64)
+    known, imputed, missing = (WEIGHTS.index(f"{capacity.weighting}{part}") for part in ("", "_imputed", "_missing"))
+    value_N = (events.weight_NW[:, known] + events.weight_NW[:, imputed]).astype(np.float64)
+    return np.where(events.weight_NW[:, missing] > 0, np.nan, value_N)
+
+
+def _single(plan: StatefulPlan, strategy: int) -> pa.Table:
+    """Return the sums that are not 0 (`at`, `sum`: flat index into O, F, C, W) and, as part 1, the kept outcomes."""
+    events = plan.events
+    code_N = outcomes_of(events, plan.strategies[strategy], plan.policies, missing_to_review=plan.missing_to_review)
+    sums = np.zeros((plan.outcomes, 2, plan.cells, len(WEIGHTS)), np.int64)
+    counted = np.flatnonzero(events.counted_N)
+    kernels.add_up(code_N[counted], events.frame_N[counted], events.cell_N[counted], events.weight_NW[counted], sums)
+    return _flat(sums, code_N[plan.kept_n])
+
+
+def _pair(plan: StatefulPlan) -> pa.Table:
+    """Return the sums by outcome of the baseline and of the candidate."""
+    assert plan.pair is not None
+    events = plan.events
+    both = [
+        outcomes_of(events, plan.strategies[s], plan.policies, missing_to_review=plan.missing_to_review)
+        for s in plan.pair
+    ]
+    swap = np.zeros((plan.outcomes, plan.outcomes, plan.cells, len(WEIGHTS)), np.int64)
+    counted = np.flatnonzero(events.counted_N)
+    kernels.add_up_pairs(both[0][counted], both[1][counted], events.cell_N[counted], events.weight_NW[counted], swap)
+    return _flat(swap, np.zeros(0, np.int16))
+
+
+def read_sums(table: pa.Table, shape: tuple[int, ...]) -> tuple[I64, I16]:
+    """Read back what `_flat` wrote: the sums, and the outcomes of the kept events."""
+    sums = np.zeros(int(np.prod(shape)), np.int64)
+    part = table["part"].to_numpy()
+    sums[table["at"].to_numpy()[part == 0]] = table["value"].to_numpy()[part == 0]
+    return sums.reshape(shape), table["value"].to_numpy()[part == 1].astype(np.int16)
+
+
+def _flat(sums: I64, kept_n: I16) -> pa.Table:
+    flat = sums.reshape(-1)
+    at = np.flatnonzero(flat)
+    part: I8 = np.repeat(np.array([0, 1], np.int8), [len(at), len(kept_n)])
+    return pa.table(
+        {
+            "part": part,
+            "at": np.concatenate([at, np.arange(len(kept_n))]),
+            "value": np.concatenate([flat[at], kept_n.astype(np.int64)]),
+        }
+    )

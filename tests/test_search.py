@@ -1,0 +1,156 @@
+"""A sweep in a run: what it tries, what it picks, and that its numbers are those of a run of that strategy alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from lake import config_tree
+
+from engine.config.loading import check_config
+from engine.errors import UsageError
+from engine.pipeline import run
+from engine.progress import Progress
+
+RULES = [
+    {"when": "old.scam >= $reject_at", "then": "reject"},
+    {"when": "old.scam >= $review_at", "then": "review"},
+]
+SWEEP = {
+    "strategy": "candidate",
+    "parameters": {"review_at": {"from": 0.2, "to": 0.6, "steps": 5}, "reject_at": [0.7, 0.8, 0.9]},
+    "minimise": "leakage_rate",
+    "subject_to": "review_rate <= 0.35 and overkill_rate.impressions <= 0.2",
+    "equal": {"to": "live", "at": ["overkill_rate", "review_rate"]},
+}
+
+
+def tree(lake: Path, runs: Path, **changes: Any) -> dict[str, Any]:
+    review = {"sensitivity": 0.9, "specificity": 0.95}
+    strategies = {
+        "live": {
+            "rules": [{"when": "old.scam >= 0.8", "then": "reject"}, {"when": "old.scam >= 0.5", "then": "review"}],
+            "otherwise": "approve",
+            "review": review,
+        },
+        "candidate": {"rules": RULES, "otherwise": "approve", "review": review},
+    }
+    plain = {"run": "sweep", "scores": {"old": {"creatives": {"scam": "old_score"}}}, "strategies": strategies}
+    compare = {"baseline": "live", "candidate": "candidate best"}
+    return config_tree(lake, runs, **(plain | {"sweep": SWEEP, "compare": compare} | changes))
+
+
+def execute(written: dict[str, Any]) -> Path:
+    return run(check_config(written, "test"), Progress()).directory
+
+
+@pytest.fixture(scope="module")
+def swept(lake, tmp_path_factory) -> Path:
+    return execute(tree(lake, tmp_path_factory.mktemp("runs")))
+
+
+def trials(directory: Path) -> dict[str, dict[str, Any]]:
+    rows = pq.read_table(directory / "search.parquet").to_pylist()
+    return {name: {r["number"]: r for r in rows if r["strategy"] == name} for name in {r["strategy"] for r in rows}}
+
+
+def test_every_setting_of_the_grid_is_tried_once(swept):
+    found = trials(swept)
+    assert len(found) == 15
+    assert "candidate review_at=0.3 reject_at=0.9" in found
+    numbers = {"leakage_rate", "overkill_rate", "review_rate", "overkill_rate.impressions"}
+    assert all(set(each) == numbers for each in found.values())
+
+
+def test_a_setting_has_the_numbers_that_a_run_of_it_alone_has(swept, lake, tmp_path):
+    rules = [{**rule, "when": rule["when"].replace("$review_at", "0.3").replace("$reject_at", "0.9")} for rule in RULES]
+    strategies = tree(lake, tmp_path)["strategies"]
+    strategies["candidate"]["rules"] = rules
+    alone = execute(tree(lake, tmp_path, strategies=strategies, sweep=None, compare=None))
+    full = {
+        (e["metric"], e["weighting"]): e
+        for e in pq.read_table(alone / "estimates.parquet").to_pylist()
+        if (e["strategy"], e["reading"], e["inference"]) == ("candidate", "after_review", "history")
+        and e["segment_by"] == "all"
+    }
+    for number, row in trials(swept)["candidate review_at=0.3 reject_at=0.9"].items():
+        metric, _, weighting = number.partition(".")
+        whole = full[metric, weighting or "creatives"]
+        assert (row["estimate"], row["low"], row["high"]) == (whole["estimate"], whole["low"], whole["high"])
+
+
+def test_the_pick_is_the_best_of_plain_loops_and_joins_the_run(swept):
+    found = trials(swept)
+
+    def value(name: str, number: str) -> float:
+        return found[name][number]["estimate"]
+
+    fit = [
+        name for name in found if value(name, "review_rate") <= 0.35 and value(name, "overkill_rate.impressions") <= 0.2
+    ]
+    assert 0 < len(fit) < len(found)
+    summary = json.loads((swept / "summary.json").read_text())
+    best, at_overkill, at_review = summary["search"]["picks"]
+    picked = best["trial"]["points"]["leakage_rate"]["estimate"]
+    assert picked == min(value(name, "leakage_rate") for name in fit)
+    live = {
+        row["metric"]: row["estimate"]
+        for row in summary["headline"]
+        if (row["strategy"], row["weighting"], row["reading"], row["inference"])
+        == ("live", "creatives", "after_review", "history")
+    }
+    for pick, number in ((at_overkill, "overkill_rate"), (at_review, "review_rate")):
+        fit = [name for name in found if value(name, number) <= live[number]]
+        assert pick["name"] == f"candidate at live's {number}"
+        assert pick["trial"]["points"]["leakage_rate"]["estimate"] == min(value(name, "leakage_rate") for name in fit)
+    names = [strategy["name"] for strategy in summary["strategies"]]
+    assert names == ["logged", "live", "candidate best", at_overkill["name"], at_review["name"]]
+    assert {row["strategy"] for row in summary["paired"]} == {"candidate best"}
+
+
+def test_the_front_is_not_beaten(swept):
+    found = trials(swept)
+    points = {
+        name: [each[n]["estimate"] for n in ("leakage_rate", "overkill_rate", "review_rate")]
+        for name, each in found.items()
+    }
+    for name, mine in points.items():
+        beaten = any(
+            all(a <= b for a, b in zip(theirs, mine, strict=True)) and theirs != mine for theirs in points.values()
+        )
+        if beaten:
+            assert not found[name]["leakage_rate"]["on_front"]
+    assert any(each["leakage_rate"]["on_front"] for each in found.values())
+
+
+def test_the_same_sweep_gives_the_same_bytes_and_shards_do_not_matter(swept, lake, tmp_path):
+    again = execute(tree(lake, tmp_path, limits={"shard_rows": 37}))
+    assert (again / "search.parquet").read_bytes() == (swept / "search.parquet").read_bytes()
+
+
+def test_the_page_tells_what_was_picked(swept):
+    text = (swept / "report.md").read_text()
+    assert "candidate best" in text
+    assert "15 settings of candidate" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"minimise": "leakge_rate"}, 'did you mean "leakage_rate"'),
+        ({"subject_to": "review_rate <="}, "sweep.subject_to"),
+        ({"subject_to": "review_rat <= 0.1"}, 'did you mean "review_rate"'),
+        ({"strategy": "candidat"}, 'did you mean "candidate"'),
+        ({"equal": {"to": "lives", "at": ["review_rate"]}}, 'did you mean "live"'),
+        ({"parameters": {"review_at": [0.5]}}, "reject_at"),
+        ({"parameters": {"review_at": [0.5], "reject_at": [0.9], "other": [1.0]}}, "other"),
+        ({"parameters": {n: {"from": 0, "to": 1, "steps": 200} for n in ("review_at", "reject_at")}}, "40,000"),
+        ({"front": ["cost"]}, "needs the section `cost`"),
+    ],
+)
+def test_faults_of_a_sweep_are_named(lake, tmp_path, change, said):
+    with pytest.raises(UsageError, match=said.replace("(", r"\(")):
+        check_config(tree(lake, tmp_path, sweep=SWEEP | change), "test")
