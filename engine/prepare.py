@@ -203,7 +203,19 @@ def _folder(config: Config, name: str) -> ModelFolder:
     if (folder.kind == "image") != bool(section.images):
         what = "pictures: name their columns in `images`" if folder.kind == "image" else "texts, not `images`"
         raise DataError(f"{folder.path}: models.{name} is a classifier of {what}")
+    if section.dtype == "int8":
+        _refuse_unpacked(name, folder)
     return folder
+
+
+def _refuse_unpacked(name: str, folder: ModelFolder) -> None:
+    """Refuse int8 for a family without packed tokens before any work; the rest shows when a worker loads it."""
+    from engine.score.encoder import FAMILIES
+
+    if folder.architecture not in FAMILIES:
+        raise DataError(
+            f"{folder.path}: models.{name}.dtype is int8, which {folder.architecture} has no path for; use float32"
+        )
 
 
 def _opening(config: Config, name: str, folder: ModelFolder) -> Opening:
