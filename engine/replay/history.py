@@ -14,7 +14,8 @@ from engine.records import F64, I32, I64
 class History:
     """N events by (time, creative).
 
-    time_N : microseconds since 1970 UTC, never falling. advertiser_N : codes from 0.
+    time_N : microseconds since 1970 UTC, never falling. advertiser_N : codes from 0, the most frequent one first, so
+    that what is remembered of them lies together.
     slot_N : contents that occur more than once, see `slots`; empty where no content is known.
     advertisers, slots : how many there are.
     midnight_D : ends of the local days, rising, the first of them after the first event; the last one after the last.
@@ -46,8 +47,10 @@ class History:
 def make_history(time_N: I64, advertiser_N: I32, content_N: I32, midnight_D: I64, until: int) -> History:
     """Return the history of events in order; content_N : codes from 0, -1 for none, empty where none is known."""
     slot_N, count = slots(content_N)
-    advertisers = int(advertiser_N.max(initial=-1)) + 1
-    return History(time_N, advertiser_N, slot_N, midnight_D, until, advertisers, count)
+    events_A = np.bincount(advertiser_N)
+    code_A = np.empty(len(events_A), np.int32)
+    code_A[np.argsort(-events_A, kind="stable")] = np.arange(len(events_A), dtype=np.int32)
+    return History(time_N, code_A[advertiser_N], slot_N, midnight_D, until, len(events_A), count)
 
 
 def slots(content_N: I32) -> tuple[I32, int]:

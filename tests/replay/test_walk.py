@@ -151,6 +151,8 @@ def test_compiled_and_plain_loops_agree(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in (
             "walk",
+            "decide",
+            "touch",
             "strike",
             "reject",
             "append",
