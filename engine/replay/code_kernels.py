@@ -1,0 +1,140 @@
+"""Compiled loops from values to codes, from codes to cells, and from cells to packed weights.
+
+Rows come in parts, so that several threads may work on one array. `place_N` says where a row goes in an array in which
+every cell of attributes begins a new word of 64 rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from engine.records import I32, I64, U8, U64
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_HIGH = np.uint64(32)
+
+
+@njit(cache=True, nogil=True)
+def mix(key: np.uint64) -> np.uint64:
+    """Hash a key: every bit of it moves every bit of the hash (two rounds of Fibonacci hashing, Knuth 6.4)."""
+    mixed = key * _MIX
+    return (mixed ^ (mixed >> _HIGH)) * _MIX
+
+
+@njit(cache=True, nogil=True)
+def code_numbers(
+    value_N: NDArray[np.floating], edge_E: NDArray[np.floating], code_N: NDArray[np.unsignedinteger]
+) -> None:
+    """Write 0 for null, else 1 + the number of edges at or below the value. Every search takes the same steps."""
+    last = len(edge_E)
+    for n in range(len(value_N)):
+        value = value_N[n]
+        low, size = 0, last
+        while size > 1:
+            half = size >> 1
+            low = low + half if edge_E[low + half - 1] <= value else low
+            size -= half
+        if size == 1 and edge_E[low] <= value:
+            low += 1
+        code_N[n] = low + 1 if value == value else 0  # noqa: PLR0124 - only null is not itself
+
+
+@njit(cache=True, nogil=True)
+def add_to_keys(code_N: NDArray[np.unsignedinteger], shift: int, key_N: U64) -> None:
+    """Put the codes of one column into the keys, from bit `shift` on."""
+    for n in range(len(code_N)):
+        key_N[n] |= np.uint64(code_N[n]) << np.uint64(shift)
+
+
+@njit(cache=True, nogil=True)
+def sample_keys(key_N: U64, bits: int, chosen_n: U64) -> int:
+    """Take the keys whose hash ends in `bits` zeros: all rows of a cell or none. Return how many (they may not fit)."""
+    mask = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)
+    count = 0
+    for n in range(len(key_N)):
+        if (mix(key_N[n]) >> _HIGH) & mask == 0:
+            if count < len(chosen_n):
+                chosen_n[count] = key_N[n]
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def group(key_N: U64, weight_NW: I64, read_V: I64, part_2: I64, slot_T: I32, cell_UE: I64) -> int:
+    """Add up the weights of equal keys, of those keys alone that fall to one of several parts.
+
+    read_V : the weights that are not all 0. part_2 : which part of how many. slot_T : all -1; a power of 2 of them.
+    cell_UE : filled by (key, sums by read_V).
+    Returns the number of cells, -1 where they do not fit.
+    """
+    mask = np.uint64(len(slot_T) - 1)
+    parts, part = np.uint64(part_2[1]), np.uint64(part_2[0])
+    used = 0
+    for n in range(len(key_N)):
+        mixed = mix(key_N[n])
+        if (mixed >> np.uint64(59)) % parts != part:
+            continue
+        slot = (mixed >> np.uint64(24)) & mask
+        key = np.int64(key_N[n])
+        while slot_T[slot] >= 0 and cell_UE[slot_T[slot], 0] != key:
+            slot = (slot + np.uint64(1)) & mask
+        at = slot_T[slot]
+        if at < 0:
+            if used == len(cell_UE):
+                return -1
+            at = used
+            used += 1
+            slot_T[slot] = at
+            cell_UE[at, 0] = key
+            for v in range(len(read_V)):
+                cell_UE[at, 1 + v] = 0
+        for v in range(len(read_V)):
+            cell_UE[at, 1 + v] += weight_NW[n, read_V[v]]
+    return used
+
+
+@njit(cache=True, nogil=True)
+def place(home_N: I32, next_H: I64, place_N: I32) -> None:
+    """Give every row the next place of its home."""
+    for n in range(len(home_N)):
+        place_N[n] = next_H[home_N[n]]
+        next_H[home_N[n]] += 1
+
+
+@njit(cache=True, nogil=True)
+def find_homes(frame_N: U8, cell_N: I64, cells: int, home_N: I32) -> None:
+    """Write frame × cells + cell."""
+    for n in range(len(cell_N)):
+        home_N[n] = frame_N[n] * cells + cell_N[n]
+
+
+@njit(cache=True, nogil=True)
+def put(code_N: NDArray[np.unsignedinteger], place_N: I32, code_M: NDArray[np.unsignedinteger]) -> None:
+    """Put codes into place."""
+    for n in range(len(code_N)):
+        code_M[place_N[n]] = code_N[n]
+
+
+@njit(cache=True, nogil=True)
+def survey(weight_NW: I64, low_W: I64, high_W: I64) -> None:
+    """Find the smallest and the largest of every weight, 0 included."""
+    for n in range(len(weight_NW)):
+        for w in range(weight_NW.shape[1]):
+            low_W[w] = min(low_W[w], weight_NW[n, w])
+            high_W[w] = max(high_W[w], weight_NW[n, w])
+
+
+@njit(cache=True, nogil=True)
+def add_blocks(weight_N: I64, place_N: I32, block: int, sum_B: I64) -> None:
+    """Add a weight up by blocks of places."""
+    for n in range(len(weight_N)):
+        sum_B[place_N[n] // block] += weight_N[n]
+
+
+@njit(cache=True, nogil=True)
+def pack_lane(weight_N: I64, place_N: I32, shift: int, lane_M: I64) -> None:
+    """Add a weight to a lane, from bit `shift` on."""
+    for n in range(len(weight_N)):
+        lane_M[place_N[n]] += weight_N[n] << shift
