@@ -89,7 +89,7 @@ def _bins_of(atoms: Sequence[Atom], column: Column) -> tuple[Bins, I64, I64]:
     if column.values_N.dtype.kind != "f":  # every distinct number is a code of its own
         edge_E = np.unique(column.values_N)
         return _asked(atoms, column, edge_E)
-    plain = np.array([_is_threshold(atom) for atom in atoms])
+    plain = np.array([_is_threshold(atom) for atom in atoms], bool)
     with np.errstate(over="ignore"):
         threshold_K = np.array([a.value if p else 0.0 for a, p in zip(atoms, plain, strict=True)]).astype(
             column.values_N.dtype
@@ -101,7 +101,7 @@ def _bins_of(atoms: Sequence[Atom], column: Column) -> tuple[Bins, I64, I64]:
     edge_E = np.unique(np.concatenate([threshold_K[plain], _constants(others, column.values_N.dtype)]))
     bins, atom_F, code_F = _asked(others, column, edge_E)
     where = np.flatnonzero(plain)
-    falling = np.array([atoms[k].operator in _FALLING for k in where], bool)
+    falling = np.array([atoms[int(k)].operator in _FALLING for k in where], bool)
     rises_at = np.searchsorted(edge_E, threshold_K[where]) + 2
     holder = np.concatenate([np.flatnonzero(~plain)[atom_F], where, where[falling]])
     return bins, holder, np.concatenate([code_F, rises_at, np.ones(falling.sum(), np.int64)])
@@ -114,8 +114,8 @@ def _is_threshold(atom: Atom) -> bool:
 def _asked(atoms: Sequence[Atom], column: Column, edge_E: NDArray[np.generic]) -> tuple[Bins, I64, I64]:
     """Ask every atom about one number of each code: null, one below all edges, the edges."""
     floating = edge_E.dtype.kind == "f"
-    lowest = -np.inf if floating else np.iinfo(edge_E.dtype).min if edge_E.dtype.kind in "iu" else False
-    one_of = np.concatenate([np.array([np.nan if floating else lowest, lowest]).astype(edge_E.dtype), edge_E])
+    below = np.array([np.nan, -np.inf]) if floating else np.zeros(2)  # of other dtypes nothing is null or below all
+    one_of = np.concatenate([below.astype(edge_E.dtype), edge_E])
     atom_F, code_F = _flips([atom_mask(atom, Column(column.name, one_of)) for atom in atoms])
     return Bins(column, len(one_of), edge_E=edge_E), atom_F, code_F
 

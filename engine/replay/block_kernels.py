@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from engine.records import I8, I16, I32, I64, U64
+from engine.replay.code_kernels import Codes
 from engine.strategy import AND as BOTH
 from engine.strategy import NOT, PUSH
 from engine.strategy import OR as EITHER
@@ -45,9 +45,17 @@ class Orders(NamedTuple):
     fire_Q: I32
 
 
-class Desk(NamedTuple):
-    """Scratch of one thread: vectors, outcomes by word, sums of the subsets of 8 places, packed sums."""
+class Links(NamedTuple):
+    """Strings of places: the first place of every vector of steps, the next of every place; -1 at the end."""
 
+    first_V: I16
+    next_B: I16
+
+
+class Desk(NamedTuple):
+    """Scratch of one thread: strings, vectors, outcomes by word, sums of the subsets of 8 places, packed sums."""
+
+    links: Links
     bit_VB: U64
     fire_BQ: U64
     table_T: I64
@@ -65,6 +73,7 @@ class Packed(NamedTuple):
 def make_desk(vectors: int, outcomes: int) -> Desk:
     """Return scratch for one thread."""
     return Desk(
+        Links(np.empty(vectors, np.int16), np.empty(WORDS * BITS, np.int16)),
         np.zeros((vectors, WORDS), np.uint64),
         np.zeros((WORDS, outcomes), np.uint64),
         np.zeros(8 * 256, np.int64),
@@ -115,20 +124,34 @@ def compile_rules(
 
 
 @njit(cache=True, nogil=True)
-def decide(code_PM: NDArray[np.unsignedinteger], first: int, steps: Steps, orders: Orders, bit_VB: U64) -> None:
+def write_steps(code_B: Codes, column: int, steps: Steps, links: Links, bit_VB: U64) -> None:
+    """Write the vectors of one column's steps: places are strung by step, then gathered from the last step down."""
+    first_V, next_B = links
+    low, high = steps.column_P[column], steps.column_P[column + 1]
+    begin = steps.first_P[column]
+    first_V[low:high] = -1
+    for n in range(len(code_B)):
+        v = steps.step_C[begin + code_B[n]]
+        next_B[n] = first_V[v]
+        first_V[v] = n
+    reached_B = np.zeros(WORDS, np.uint64)
+    for v in range(high - 1, low - 1, -1):
+        n = first_V[v]
+        while n >= 0:
+            reached_B[n >> 6] |= _ONE << np.uint64(n & 63)
+            n = next_B[n]
+        for w in range(WORDS):
+            bit_VB[v, w] = reached_B[w]
+
+
+@njit(cache=True, nogil=True)
+def decide(code_PM: Codes, first: int, steps: Steps, orders: Orders, links: Links, bit_VB: U64) -> None:
     """Write all vectors of the block that begins at place `first`."""
     last_step = steps.column_P[-1]
-    bit_VB[: last_step + FIXED] = 0
+    bit_VB[last_step + NOTHING] = 0
     bit_VB[last_step + EVERYTHING] = _ALL
     for p in range(len(code_PM)):
-        begin = steps.first_P[p]
-        for w in range(WORDS):
-            for b in range(BITS):
-                code = code_PM[p, first + w * BITS + b]
-                bit_VB[steps.step_C[begin + code], w] |= _ONE << np.uint64(b)
-        for v in range(steps.column_P[p + 1] - 2, steps.column_P[p] - 1, -1):
-            for w in range(WORDS):
-                bit_VB[v, w] |= bit_VB[v + 1, w]
+        write_steps(code_PM[p, first : first + WORDS * BITS], p, steps, links, bit_VB)
     for i in range(len(orders.order_I4)):
         operation, target, start, end = orders.order_I4[i]
         made, part = bit_VB[target], bit_VB[orders.operand_J[start]]
@@ -191,7 +214,7 @@ def unpack_sums(lane: int, field_V4: I64, sum_Q: I64, sum_VQ: I64) -> None:
 
 @njit(cache=True, nogil=True)
 def contract(
-    code_PM: NDArray[np.unsignedinteger],
+    code_PM: Codes,
     blocks_2: I64,
     steps: Steps,
     orders: Orders,
@@ -203,7 +226,7 @@ def contract(
     origin = packed.home_W[blocks_2[0] * WORDS] if blocks_2[0] < blocks_2[1] else 0
     for block in range(blocks_2[0], blocks_2[1]):
         first = block * WORDS * BITS
-        decide(code_PM, first, steps, orders, desk.bit_VB)
+        decide(code_PM, first, steps, orders, desk.links, desk.bit_VB)
         for q in range(len(orders.fire_Q)):
             fires = desk.bit_VB[orders.fire_Q[q]]
             for w in range(WORDS):
@@ -220,7 +243,7 @@ def contract(
 
 @njit(cache=True, nogil=True)
 def settle(
-    code_Pn: NDArray[np.unsignedinteger],
+    code_Pn: Codes,
     steps: Steps,
     orders: Orders,
     outcome_SO: I64,
@@ -228,10 +251,10 @@ def settle(
     desk: Desk,
     rule_Sn: I16,
 ) -> None:
-    """Write the rule that decides each place under each strategy. code_Pn : blocks; the last may be longer than rule_Sn."""
+    """Write the rule that decides each place under each strategy. code_Pn : whole blocks, rule_Sn ends within the last."""
     for block in range(code_Pn.shape[1] // (WORDS * BITS)):
         first = block * WORDS * BITS
-        decide(code_Pn, first, steps, orders, desk.bit_VB)
+        decide(code_Pn, first, steps, orders, desk.links, desk.bit_VB)
         size = min(WORDS * BITS, rule_Sn.shape[1] - first)
         for s in range(len(rule_Sn)):
             rule_Sn[s, first : first + size] = rules_S[s]

@@ -10,7 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from engine.records import I32, I64, U8, U64
+from engine.records import F64, I32, I64, U8, U64
+
+Codes = NDArray[np.unsignedinteger]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HIGH = np.uint64(32)
@@ -24,25 +26,64 @@ def mix(key: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def code_numbers(
-    value_N: NDArray[np.floating], edge_E: NDArray[np.floating], code_N: NDArray[np.unsignedinteger]
-) -> None:
-    """Write 0 for null, else 1 + the number of edges at or below the value. Every search takes the same steps."""
-    last = len(edge_E)
+def search_numbers(value_N: NDArray[np.floating], edge_E: NDArray[np.floating], code_N: Codes) -> None:
+    """Write 0 for null, else 1 + the number of edges at or below the value, by halving."""
     for n in range(len(value_N)):
         value = value_N[n]
-        low, size = 0, last
-        while size > 1:
-            half = size >> 1
-            low = low + half if edge_E[low + half - 1] <= value else low
-            size -= half
-        if size == 1 and edge_E[low] <= value:
-            low += 1
+        low, size = 0, len(edge_E)
+        while size > 0:
+            half = (size + 1) >> 1
+            if edge_E[low + half - 1] <= value:
+                low += half
+                size -= half
+            else:
+                size = half - 1
         code_N[n] = low + 1 if value == value else 0  # noqa: PLR0124 - only null is not itself
 
 
 @njit(cache=True, nogil=True)
-def add_to_keys(code_N: NDArray[np.unsignedinteger], shift: int, key_N: U64) -> None:
+def drawer(value: float, origin: float, scale: float, last: float) -> np.uint64:
+    """Return a whole number in [0, last] that never falls as the value rises."""
+    return np.uint64(min(max((value - origin) * scale, 0.0), last))
+
+
+@njit(cache=True, nogil=True)
+def fill_drawers(edge_E: F64, origin: float, scale: float, first_D: I32) -> int:
+    """Write how many edges lie in lower drawers; return the most that lie in one."""
+    last = float(len(first_D) - 1)
+    first_D[:] = 0
+    most = 0
+    for e in range(len(edge_E)):
+        first_D[drawer(edge_E[e], origin, scale, last)] += 1
+    before = 0
+    for d in range(len(first_D)):
+        held = first_D[d]
+        first_D[d] = before
+        before += held
+        most = max(most, held)
+    return most
+
+
+@njit(cache=True, nogil=True)
+def look_up_numbers(
+    value_N: NDArray[np.floating], edge_E: F64, first_D: I32, origin: float, scale: float, most: int, code_N: Codes
+) -> None:
+    """Write what search_numbers does, by the drawer of the value and `most` steps within it, without a branch.
+
+    edge_E : and last NaN, which nothing reaches.
+    """
+    last = float(len(first_D) - 1)
+    for n in range(len(value_N)):
+        value = np.float64(value_N[n])
+        known = value == value  # noqa: PLR0124 - only null is not itself
+        code = np.uint64(first_D[drawer(value if known else origin, origin, scale, last)])
+        for _ in range(most):
+            code += np.uint64(edge_E[code] <= value)
+        code_N[n] = code + np.uint64(1) if known else 0
+
+
+@njit(cache=True, nogil=True)
+def add_to_keys(code_N: Codes, shift: int, key_N: U64) -> None:
     """Put the codes of one column into the keys, from bit `shift` on."""
     for n in range(len(code_N)):
         key_N[n] |= np.uint64(code_N[n]) << np.uint64(shift)
@@ -111,7 +152,7 @@ def find_homes(frame_N: U8, cell_N: I64, cells: int, home_N: I32) -> None:
 
 
 @njit(cache=True, nogil=True)
-def put(code_N: NDArray[np.unsignedinteger], place_N: I32, code_M: NDArray[np.unsignedinteger]) -> None:
+def put(code_N: Codes, place_N: I32, code_M: Codes) -> None:
     """Put codes into place."""
     for n in range(len(code_N)):
         code_M[place_N[n]] = code_N[n]
@@ -127,14 +168,17 @@ def survey(weight_NW: I64, low_W: I64, high_W: I64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def add_blocks(weight_N: I64, place_N: I32, block: int, sum_B: I64) -> None:
-    """Add a weight up by blocks of places."""
-    for n in range(len(weight_N)):
-        sum_B[place_N[n] // block] += weight_N[n]
+def add_blocks(weight_NW: I64, read_V: I64, place_N: I32, block: int, sum_VB: I64) -> None:
+    """Add some weights up by blocks of places."""
+    for n in range(len(weight_NW)):
+        at = place_N[n] // block
+        for v in range(len(read_V)):
+            sum_VB[v, at] += weight_NW[n, read_V[v]]
 
 
 @njit(cache=True, nogil=True)
-def pack_lane(weight_N: I64, place_N: I32, shift: int, lane_M: I64) -> None:
-    """Add a weight to a lane, from bit `shift` on."""
-    for n in range(len(weight_N)):
-        lane_M[place_N[n]] += weight_N[n] << shift
+def pack_lanes(weight_NW: I64, field_V4: I64, place_N: I32, lane_LM: I64) -> None:
+    """Add weights to their lanes. field_V4 : weight, lane, shift; see engine.replay.lanes."""
+    for n in range(len(weight_NW)):
+        for v in range(len(field_V4)):
+            lane_LM[field_V4[v, 1], place_N[n]] += weight_NW[n, field_V4[v, 0]] << field_V4[v, 2]

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from engine.records import I32, I64
+from engine.records import I32, I64, Flags
 from engine.replay import code_kernels as kernels
 from engine.replay.crew import parts, work_off
 
@@ -23,7 +23,7 @@ BITS = 64
 class Lanes:
     """Packed weights of M places.
 
-    lane_LM : int64. field_V4 : int64, per weight that is not 0 everywhere: weight, lane, shift, width in bits.
+    lane_LM : int64. field_V4 : int64, per weight: its column, lane, shift, width in bits.
     """
 
     lane_LM: I64
@@ -38,32 +38,31 @@ def survey(weight_NW: I64, threads: int) -> tuple[I64, I64]:
     return low_TW.min(0), high_TW.max(0)
 
 
-def pack(weights: Sequence[tuple[int, I64, bool]], place_N: I32, places: int, block: int, threads: int) -> Lanes:
+def pack(weight_NX: I64, negative_V: Flags, read_V: I64, place_N: I32, block: int, places: int, threads: int) -> Lanes:
     """Pack weights.
 
     Parameters
     ----------
-    weights : number of the weight, its values by row, whether some are negative.
+    weight_NX : int64; the weights are its columns read_V. negative_V : which are below 0 somewhere.
     place_N : where rows go, below `places`. block : places in a block, whose sums must fit.
     """
-    sum_VTB = np.zeros((len(weights), threads, -(-places // block)), np.int64)
     rows = parts(len(place_N), threads)
+    sum_TVB = np.zeros((threads, len(read_V), -(-places // block)), np.int64)
     work_off(
         [
-            partial(kernels.add_blocks, value_N[at], place_N[at], block, sum_VTB[v, t])
-            for v, (_, value_N, _) in enumerate(weights)
-            for t, at in enumerate(rows)
+            partial(kernels.add_blocks, weight_NX[at], read_V, place_N[at], block, sum_VB)
+            for at, sum_VB in zip(rows, sum_TVB, strict=True)
         ],
         threads,
     )
-    most = sum_VTB.sum(1).max(1, initial=0)
-    widths = [BITS if negative else int(m).bit_length() for m, (_, _, negative) in zip(most, weights, strict=True)]
+    most_V = sum_TVB.sum(0).max(1, initial=0)
+    widths = [BITS if below else int(most).bit_length() for below, most in zip(negative_V, most_V, strict=True)]
     fields = _fit(widths)
     lane_LM = np.zeros((max((lane for lane, _ in fields), default=-1) + 1, places), np.int64)
-    for (lane, shift), (_, value_N, _) in zip(fields, weights, strict=True):
-        work_off([partial(kernels.pack_lane, value_N[at], place_N[at], shift, lane_LM[lane]) for at in rows], threads)
-    table = [(w[0], *field, width) for w, field, width in zip(weights, fields, widths, strict=True)]
-    return Lanes(lane_LM, np.array(table, np.int64).reshape(-1, 4))
+    table = [(w, *field, width) for w, field, width in zip(read_V, fields, widths, strict=True)]
+    field_V4 = np.array(table, np.int64).reshape(-1, 4)
+    work_off([partial(kernels.pack_lanes, weight_NX[at], field_V4, place_N[at], lane_LM) for at in rows], threads)
+    return Lanes(lane_LM, field_V4)
 
 
 def _fit(widths: Sequence[int]) -> list[tuple[int, int]]:

@@ -13,7 +13,9 @@ from engine.expression import Atom, ExpressionError, atom_mask
 from engine.records import I16, I64, U8, U64, WEIGHTS, Column, Flags, Totals
 from engine.replay import block_kernels, kernels
 from engine.replay.bins import Binning, find_bins
-from engine.replay.cells import BLOCK, Codes, Rows, Walk, encode_some, find_homes, lay_out
+from engine.replay.cells import Walk, find_homes, lay_out
+from engine.replay.code_kernels import Codes
+from engine.replay.codes import BLOCK, encode_some
 from engine.replay.crew import parts, work_off
 from engine.replay.programs import EVERYTHING, Program, write_program
 from engine.strategy import PUSH, StrategyTable
@@ -77,25 +79,26 @@ def replay(
     binning = find_bins(table.atoms, creatives.columns)
     home_N = find_homes(creatives.frame_N, creatives.cell_N, cells)
     distinct = int(table.strategy_start_S[-1]) - len(table.strategies)
-    walk = lay_out(binning, Rows(home_N, creatives.weight_NW), 2 * cells, distinct, threads)
+    walk = lay_out(binning, home_N, creatives.weight_NW, 2 * cells, distinct, threads)
     segments = cells if member_GC is None else len(member_GC)
     sums = np.zeros((len(table.strategies), table.outcomes, 2, segments, len(WEIGHTS)), np.int64)
     swap = np.zeros((table.outcomes, table.outcomes, cells, len(WEIGHTS)) if pair else (0, 0, 0, 0), np.int64)
     kept = np.empty((len(table.strategies), len(keep_n)), np.int16)
     kept_codes = encode_some(binning, keep_n)
     place_HG = _places(walk, cells, member_GC)
-    weight_V = walk.lanes.field_V4[:, 0]
     for chosen in _portions(table, binning, pair):
         joint = (0, len(dict.fromkeys(pair)) - 1) if pair and pair[0] in chosen else None
         program = write_program(table, binning, chosen, joint)
         sum_HVQ = _contract(program, walk, threads)
         at = np.array(chosen)
-        block_kernels.hand_out(sum_HVQ, weight_V, place_HG, program.outcome_SO, program.rules_S, at, sums)
+        block_kernels.hand_out(sum_HVQ, walk.weight_V, place_HG, program.outcome_SO, program.rules_S, at, sums)
         if joint:
             _add_pair(program, joint, sum_HVQ, walk, swap)
         kept[at] = _settle(program, kept_codes, len(keep_n))
-    whole = sum_whole(creatives, cells) if whole_FCW is None else whole_FCW
-    return Replayed(Totals(sums, swap, whole), kept, walk.groups)
+    if whole_FCW is None:
+        whole_FCW = np.zeros((2, cells, len(WEIGHTS)), np.int64)
+        whole_FCW.reshape(2 * cells, -1)[np.ix_(walk.home_H, walk.weight_V)] = sum_HVQ[:, :, EVERYTHING]
+    return Replayed(Totals(sums, swap, whole_FCW), kept, walk.groups)
 
 
 def sum_whole(creatives: Creatives, cells: int) -> I64:
@@ -205,4 +208,4 @@ def _add_pair(program: Program, joint: tuple[int, int], sum_HVQ: I64, walk: Walk
     cell_H = walk.home_H % swap_OQCW.shape[2]
     into_OQCW = swap_OQCW[: len(sum_OQHV), : sum_OQHV.shape[1]]
     for h, cell in enumerate(cell_H):
-        into_OQCW[:, :, cell, walk.lanes.field_V4[:, 0]] += sum_OQHV[:, :, h]
+        into_OQCW[:, :, cell, walk.weight_V] += sum_OQHV[:, :, h]
