@@ -10,11 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from engine.records import I8, I16, I32, I64, U64
+from engine.records import I16, I32, I64, U64, Flags
 from engine.replay.code_kernels import Codes
-from engine.strategy import AND as BOTH
-from engine.strategy import NOT, PUSH
-from engine.strategy import OR as EITHER
 
 WORDS = 8
 BITS = 64
@@ -29,20 +26,26 @@ class Steps(NamedTuple):
     """Which vector a code falls to.
 
     step_C : int32, per code of every column the vector of the last step at or below it. first_P, column_P : int64,
-    P + 1 bounds of the columns' codes and of their vectors.
+    P + 1 bounds of the columns' codes and of their vectors. varies_P : columns whose vectors are wanted.
     """
 
     step_C: I32
     first_P: I64
     column_P: I64
+    varies_P: Flags
 
 
 class Orders(NamedTuple):
-    """How further vectors are made: int32 (operation, vector, first, end) into operand_J. fire_Q : the outcomes."""
+    """How further vectors are made, and which are outcomes.
+
+    order_I4 : int32 (operation, vector, first, end) into operand_J. fire_F, outcome_F : int32, vectors of the outcomes
+    that may be not empty, and which outcomes they are.
+    """
 
     order_I4: I32
     operand_J: I32
-    fire_Q: I32
+    fire_F: I32
+    outcome_F: I32
 
 
 class Links(NamedTuple):
@@ -53,13 +56,15 @@ class Links(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """Scratch of one thread: strings, vectors, outcomes by word, sums of the subsets of 8 places, packed sums."""
+    """Scratch of one thread: strings, vectors, and of outcomes that are not empty in the block: which they are, their
+    bits by word, packed sums. table_T : sums of the subsets of 8 places."""
 
     links: Links
     bit_VB: U64
-    fire_BQ: U64
+    held_F: I32
+    fire_BF: U64
+    sum_F: I64
     table_T: I64
-    sum_Q: I64
 
 
 class Packed(NamedTuple):
@@ -75,52 +80,11 @@ def make_desk(vectors: int, outcomes: int) -> Desk:
     return Desk(
         Links(np.empty(vectors, np.int16), np.empty(WORDS * BITS, np.int16)),
         np.zeros((vectors, WORDS), np.uint64),
+        np.zeros(outcomes, np.int32),
         np.zeros((WORDS, outcomes), np.uint64),
-        np.zeros(8 * 256, np.int64),
         np.zeros(outcomes, np.int64),
+        np.zeros(8 * 256, np.int64),
     )
-
-
-@njit(cache=True, nogil=True)
-def compile_rules(
-    op_L: I8, arg_L: I32, bounds_R2: I64, vector_K: I32, level_D: I32, rule_R: I32, order_I4: I32, operand_J: I32
-) -> tuple[int, int]:
-    """Turn postfix programs into orders; return how many orders and operands were written.
-
-    vector_K : of every atom, and last the one that always holds. level_D : vectors for what is not yet joined.
-    rule_R : holds a vector for every program; where a program needs none of its own, it is told which it is.
-    """
-    stack_D = np.empty(len(level_D), np.int32)
-    orders, operands = 0, 0
-    for r in range(len(bounds_R2)):
-        top = -1
-        mine = orders
-        for i in range(bounds_R2[r, 0], bounds_R2[r, 1]):
-            op = op_L[i]
-            if op == PUSH:
-                top += 1
-                stack_D[top] = vector_K[arg_L[i]]
-                continue
-            if op not in (BOTH, EITHER, NOT):
-                top += 1
-                stack_D[top] = vector_K[-1]
-                continue
-            if op != NOT:
-                top -= 1
-            target = level_D[top] if top > 0 else rule_R[r]
-            joined = AND if op == BOTH else OR if op == EITHER else XOR
-            second = vector_K[-1] if op == NOT else stack_D[top + 1]
-            if not (orders > mine and order_I4[orders - 1, 0] == joined and order_I4[orders - 1, 1] == target):
-                order_I4[orders, 0], order_I4[orders, 1], order_I4[orders, 2] = joined, target, operands
-                operand_J[operands] = stack_D[top]
-                operands += 1
-                orders += 1
-            operand_J[operands] = second
-            operands += 1
-            order_I4[orders - 1, 3] = operands
-            stack_D[top] = target
-        rule_R[r] = stack_D[0]
-    return orders, operands
 
 
 @njit(cache=True, nogil=True)
@@ -151,7 +115,8 @@ def decide(code_PM: Codes, first: int, steps: Steps, orders: Orders, links: Link
     bit_VB[last_step + NOTHING] = 0
     bit_VB[last_step + EVERYTHING] = _ALL
     for p in range(len(code_PM)):
-        write_steps(code_PM[p, first : first + WORDS * BITS], p, steps, links, bit_VB)
+        if steps.varies_P[p]:
+            write_steps(code_PM[p, first : first + WORDS * BITS], p, steps, links, bit_VB)
     for i in range(len(orders.order_I4)):
         operation, target, start, end = orders.order_I4[i]
         made, part = bit_VB[target], bit_VB[orders.operand_J[start]]
@@ -186,10 +151,10 @@ def write_table(weight_64: I64, table_T: I64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def add_word(fire_Q: U64, table_T: I64, sum_Q: I64) -> None:
+def add_word(fire_F: U64, table_T: I64, sum_F: I64) -> None:
     """Add the weights of a word's places to every outcome they are in."""
-    for q in range(len(fire_Q)):
-        v = fire_Q[q]
+    for f in range(len(fire_F)):
+        v = fire_F[f]
         low = table_T[v & _BYTE] + table_T[((v >> np.uint64(8)) & _BYTE) + np.uint64(256)]
         low += table_T[((v >> np.uint64(16)) & _BYTE) + np.uint64(512)]
         low += table_T[((v >> np.uint64(24)) & _BYTE) + np.uint64(768)]
@@ -197,48 +162,57 @@ def add_word(fire_Q: U64, table_T: I64, sum_Q: I64) -> None:
         high += table_T[((v >> np.uint64(40)) & _BYTE) + np.uint64(1280)]
         high += table_T[((v >> np.uint64(48)) & _BYTE) + np.uint64(1536)]
         high += table_T[(v >> np.uint64(56)) + np.uint64(1792)]
-        sum_Q[q] += low + high
+        sum_F[f] += low + high
 
 
 @njit(cache=True, nogil=True)
-def unpack_sums(lane: int, field_V4: I64, sum_Q: I64, sum_VQ: I64) -> None:
-    """Add packed sums to the weights they are of, and begin anew."""
+def unpack_sums(lane: int, field_V4: I64, held_F: I32, sum_F: I64, sum_VQ: I64) -> None:
+    """Add packed sums to the weights and outcomes they are of, and begin anew."""
     for v in range(len(field_V4)):
         if field_V4[v, 1] == lane:
             shift, width = np.uint64(field_V4[v, 2]), np.uint64(field_V4[v, 3])
             mask = _ALL >> (np.uint64(BITS) - width)
-            for q in range(len(sum_Q)):
-                sum_VQ[v, q] += np.int64((np.uint64(sum_Q[q]) >> shift) & mask)
-    sum_Q[:] = 0
+            for f in range(len(held_F)):
+                sum_VQ[v, held_F[f]] += np.int64((np.uint64(sum_F[f]) >> shift) & mask)
+    sum_F[:] = 0
+
+
+@njit(cache=True, nogil=True)
+def gather(orders: Orders, desk: Desk) -> int:
+    """Put the bits of outcomes that are not empty side by side; return how many they are."""
+    held = 0
+    for f in range(len(orders.fire_F)):
+        fires = desk.bit_VB[orders.fire_F[f]]
+        some = np.uint64(0)
+        for w in range(WORDS):
+            some |= fires[w]
+        if some:
+            desk.held_F[held] = orders.outcome_F[f]
+            for w in range(WORDS):
+                desk.fire_BF[w, held] = fires[w]
+            held += 1
+    return held
 
 
 @njit(cache=True, nogil=True)
 def contract(
-    code_PM: Codes,
-    blocks_2: I64,
-    steps: Steps,
-    orders: Orders,
-    packed: Packed,
-    desk: Desk,
-    sum_HVQ: I64,
+    code_PM: Codes, blocks_2: I64, steps: Steps, orders: Orders, packed: Packed, desk: Desk, sum_HVQ: I64
 ) -> None:
     """Add up every outcome's weights by home, over some blocks. sum_HVQ : its first home is that of the first word."""
-    origin = packed.home_W[blocks_2[0] * WORDS] if blocks_2[0] < blocks_2[1] else 0
+    origin = packed.home_W[blocks_2[0] * WORDS]
     for block in range(blocks_2[0], blocks_2[1]):
         first = block * WORDS * BITS
         decide(code_PM, first, steps, orders, desk.links, desk.bit_VB)
-        for q in range(len(orders.fire_Q)):
-            fires = desk.bit_VB[orders.fire_Q[q]]
-            for w in range(WORDS):
-                desk.fire_BQ[w, q] = fires[w]
+        held = gather(orders, desk)
+        held_F, sum_F = desk.held_F[:held], desk.sum_F[:held]
         for lane in range(len(packed.lane_LM)):
             for w in range(WORDS):
                 word = block * WORDS + w
                 at = first + w * BITS
                 write_table(packed.lane_LM[lane, at : at + BITS], desk.table_T)
-                add_word(desk.fire_BQ[w], desk.table_T, desk.sum_Q)
+                add_word(desk.fire_BF[w, :held], desk.table_T, sum_F)
                 if w + 1 == WORDS or packed.home_W[word + 1] != packed.home_W[word]:
-                    unpack_sums(lane, packed.field_V4, desk.sum_Q, sum_HVQ[packed.home_W[word] - origin])
+                    unpack_sums(lane, packed.field_V4, held_F, sum_F, sum_HVQ[packed.home_W[word] - origin])
 
 
 @njit(cache=True, nogil=True)
@@ -251,7 +225,7 @@ def settle(
     desk: Desk,
     rule_Sn: I16,
 ) -> None:
-    """Write the rule that decides each place under each strategy. code_Pn : whole blocks, rule_Sn ends within the last."""
+    """Write the rule that decides each place under each strategy. code_Pn : blocks; rule_Sn ends within the last."""
     for block in range(code_Pn.shape[1] // (WORDS * BITS)):
         first = block * WORDS * BITS
         decide(code_Pn, first, steps, orders, desk.links, desk.bit_VB)
@@ -259,7 +233,7 @@ def settle(
         for s in range(len(rule_Sn)):
             rule_Sn[s, first : first + size] = rules_S[s]
             for rule in range(rules_S[s]):
-                fires = desk.bit_VB[orders.fire_Q[outcome_SO[s, rule]]]
+                fires = desk.bit_VB[orders.fire_F[outcome_SO[s, rule]]]
                 for n in range(size):
                     if (fires[n // BITS] >> np.uint64(n % BITS)) & _ONE:
                         rule_Sn[s, first + n] = rule

@@ -24,12 +24,15 @@ class Walk:
     """M places, a multiple of BLOCK, each a creative, a group of them, or empty (weight 0).
 
     home_W : int32, which home a word of 64 places belongs to, an index into home_H. A home is frame × cells + cell.
+    low_HP, high_HP : bounds of the codes of a home where it has blocks of its own, else empty.
     weight_V : which weights the fields of `lanes` are. groups : how many places are not empty.
     """
 
     code_PM: Codes
     home_W: I32
     home_H: I64
+    low_HP: I64
+    high_HP: I64
     lanes: Lanes
     weight_V: I64
     groups: int
@@ -49,21 +52,28 @@ def lay_out(binning: Binning, home_N: I32, weight_NW: I64, homes: int, outcomes:
     del creatives
     count_H = np.bincount(rows.home_N, minlength=homes)
     home_H = np.flatnonzero(count_H)
-    words_H = -(-count_H[home_H] // WORD)
-    places = -(-int(words_H.sum()) * WORD // BLOCK) * BLOCK
+    apart = len(rows.home_N) >= BLOCK * len(home_H)
+    unit = BLOCK if apart else WORD
+    size_H = -(-count_H[home_H] // unit) * unit
+    first_H = np.cumsum(size_H) - size_H
+    places = -(-int(size_H.sum()) // BLOCK) * BLOCK
     next_H = np.zeros(homes, np.int64)
-    next_H[home_H] = (np.cumsum(words_H) - words_H) * WORD
+    next_H[home_H] = first_H
     place_N = np.empty(len(rows.home_N), np.int32)
     kernels.place(rows.home_N, next_H, place_N)
     code_PM = np.zeros((len(rows.code_PN), places), rows.code_PN.dtype)
-    work_off(
-        [partial(kernels.put, code_N, place_N, code_M) for code_N, code_M in zip(rows.code_PN, code_PM, strict=True)],
-        threads,
-    )
+    low_HP, high_HP = (np.empty((len(home_H) if apart else 0, len(code_PM)), np.int64) for _ in range(2))
+
+    def settle(p: int) -> None:
+        kernels.put(rows.code_PN[p], place_N, code_PM[p])
+        if apart:
+            kernels.find_range(code_PM[p], first_H, count_H[home_H], low_HP[:, p], high_HP[:, p])
+
+    work_off([partial(settle, p) for p in range(len(code_PM))], threads)
     home_W = np.full(places // WORD, max(len(home_H) - 1, 0), np.int32)
-    home_W[: words_H.sum()] = np.repeat(np.arange(len(home_H)), words_H)
+    home_W[: size_H.sum() // WORD] = np.repeat(np.arange(len(home_H)), size_H // WORD)
     lanes = pack(rows.weight_NX, low_W[read_V] < 0, rows.read_V, place_N, BLOCK, places, threads)
-    return Walk(code_PM, home_W, home_H, lanes, read_V, len(rows.home_N))
+    return Walk(code_PM, home_W, home_H, low_HP, high_HP, lanes, read_V, len(rows.home_N))
 
 
 def find_homes(frame_N: U8, cell_N: I64, cells: int) -> I32:

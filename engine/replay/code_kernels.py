@@ -152,6 +152,17 @@ def find_homes(frame_N: U8, cell_N: I64, cells: int, home_N: I32) -> None:
 
 
 @njit(cache=True, nogil=True)
+def find_range(code_M: Codes, first_H: I64, count_H: I64, low_H: I64, high_H: I64) -> None:
+    """Find the smallest and the largest code of every home; its places follow each other."""
+    for h in range(len(first_H)):
+        low, high = np.int64(code_M[first_H[h]]), np.int64(0)
+        for m in range(first_H[h], first_H[h] + count_H[h]):
+            low = min(low, np.int64(code_M[m]))
+            high = max(high, np.int64(code_M[m]))
+        low_H[h], high_H[h] = low, high
+
+
+@njit(cache=True, nogil=True)
 def put(code_N: Codes, place_N: I32, code_M: Codes) -> None:
     """Put codes into place."""
     for n in range(len(code_N)):

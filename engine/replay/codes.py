@@ -14,6 +14,7 @@ from engine.replay.code_kernels import Codes
 from engine.replay.crew import work_off
 
 BLOCK = 512  # places decided at a time: 8 words of 64
+_COMPILED = (np.float32, np.float64)
 _DRAWERS = 4096
 _STEEP = 12  # more edges than this in one drawer, and halving is faster
 
@@ -43,11 +44,8 @@ def _encode(bins: Bins, values: NDArray[np.generic], code_N: Codes) -> None:
         code_N[:] = bins.code_L.astype(code_N.dtype)[values]
         return
     edge_E = bins.edge_E if bins.edge_E is not None else np.zeros(0, values.dtype)
-    if values.dtype == np.float32 or values.dtype == np.float64:
-        numbers = np.asarray(values, values.dtype)
-    else:  # float16, whose thresholds are rounded already; integers below 2^53
-        numbers = values.astype(np.float64)
-    _number_codes(numbers, edge_E.astype(np.float64), code_N)
+    wide = values.dtype if values.dtype in _COMPILED else np.dtype(np.float64)  # as exact: float16, small integers
+    _number_codes(values.astype(wide, copy=False), edge_E.astype(np.float64), code_N)
 
 
 def _number_codes(value_N: NDArray[np.floating], edge_E: F64, code_N: Codes) -> None:

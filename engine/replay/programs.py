@@ -8,12 +8,13 @@ or. Rules that several strategies share are evaluated once; so are outcomes of s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from engine.records import I32, I64
 from engine.replay import block_kernels as kernels
+from engine.replay import order_kernels
 from engine.replay.bins import Binning
 from engine.strategy import PUSH, StrategyTable
 
@@ -24,15 +25,17 @@ EVERYTHING = 0  # among the outcomes: all places, whatever is decided
 class Program:
     """How a block is decided under some strategies.
 
-    steps : codes → vectors. orders : vectors → vectors, and which of them are outcomes; EVERYTHING is the first.
-    vectors : how many there are in all.
+    steps : codes → vectors; code_V of which code each is. orders : vectors → vectors, and all outcomes; EVERYTHING is
+    the first. vectors : how many there are in all. levels : bounds of those that are written more than once.
     outcome_SO : int64, per strategy and rule but the last the outcome, -1 past its end. rules_S : how many those are.
     pair_OO : the joint outcomes of two compared strategies' rules but the last, empty where nothing is compared here.
     """
 
     steps: kernels.Steps
+    code_V: I64
     orders: kernels.Orders
     vectors: int
+    levels: tuple[int, int]
     outcome_SO: I64
     rules_S: I64
     pair_OO: I64
@@ -49,7 +52,7 @@ def write_program(
     """
     bounds_R2, rules = _distinct_rules(table, chosen)
     atoms = _atoms_of(table, bounds_R2)
-    steps = _find_steps(binning, atoms)
+    steps, code_V = _find_steps(binning, atoms)
     draft = _Draft(int(steps.column_P[-1]))
     vector_K = draft.write_atoms(binning, steps, atoms)
     rule_R = draft.write_rules(table, bounds_R2, vector_K)
@@ -68,7 +71,7 @@ def write_program(
     pair_OO = (
         np.array(joint, np.int64).reshape(rules_S[pair[0]], rules_S[pair[1]]) if pair else np.zeros((0, 0), np.int64)
     )
-    return Program(steps, draft.orders(), draft.vectors, outcome_SO, rules_S, pair_OO)
+    return Program(steps, code_V, draft.orders(), draft.vectors, draft.levels, outcome_SO, rules_S, pair_OO)
 
 
 @dataclass
@@ -80,6 +83,7 @@ class _Draft:
     order_parts: list[I32] = field(default_factory=list)
     operand_parts: list[I32] = field(default_factory=list)
     operands: int = 0
+    levels: tuple[int, int] = (0, 0)
     fires: list[int] = field(default_factory=list)
     after: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
@@ -92,7 +96,8 @@ class _Draft:
         """Return all orders."""
         order_I4 = np.concatenate([np.zeros((0, 4), np.int32), *self.order_parts])
         operand_J = np.concatenate([np.zeros(0, np.int32), *self.operand_parts])
-        return kernels.Orders(order_I4, operand_J, np.array(self.fires, np.int32))
+        fire_Q = np.array(self.fires, np.int32)
+        return kernels.Orders(order_I4, operand_J, fire_Q, np.arange(len(fire_Q), dtype=np.int32))
 
     def write(self, operation: int, *operands: int) -> int:
         """Order a new vector."""
@@ -115,13 +120,14 @@ class _Draft:
 
     def write_rules(self, table: StrategyTable, bounds_R2: I64, vector_K: I32) -> I32:
         """Return the vector of every rule."""
-        levels_D = np.arange(self.vectors, self.vectors + table.stack, dtype=np.int32)
+        self.levels = (self.vectors, self.vectors + table.stack)
+        levels_D = np.arange(*self.levels, dtype=np.int32)
         self.vectors += table.stack
         rule_R = np.arange(self.vectors, self.vectors + len(bounds_R2), dtype=np.int32)
         self.vectors += len(bounds_R2)
         room = int((bounds_R2[:, 1] - bounds_R2[:, 0]).sum())
         order_I4, operand_J = np.empty((room, 4), np.int32), np.empty(2 * room, np.int32)
-        used_2 = kernels.compile_rules(
+        used_2 = order_kernels.compile_rules(
             table.op_L, table.arg_L, bounds_R2, vector_K, levels_D, rule_R, order_I4, operand_J
         )
         order_I4[: used_2[0], 2:] += self.operands
@@ -184,8 +190,8 @@ def _atoms_of(table: StrategyTable, bounds_R2: I64) -> I64:
     return np.flatnonzero(used_K)
 
 
-def _find_steps(binning: Binning, atoms: I64) -> kernels.Steps:
-    """Number the codes at which some of the atoms flip."""
+def _find_steps(binning: Binning, atoms: I64) -> tuple[kernels.Steps, I64]:
+    """Number the codes at which some of the atoms flip; return also which code each of them is."""
     used_C = np.zeros(int(binning.first_P[-1]), bool)
     flips = [binning.flip_F[binning.flip_start_K[k] : binning.flip_start_K[k + 1]] for k in atoms]
     used_C[np.concatenate([np.zeros(0, np.int64), *flips])] = True
@@ -194,4 +200,25 @@ def _find_steps(binning: Binning, atoms: I64) -> kernels.Steps:
     step_C = upto_C[1:] - 1
     before_C = np.repeat(column_P[:-1], np.diff(binning.first_P))
     step_C[step_C < before_C] = column_P[-1]
-    return kernels.Steps(step_C.astype(np.int32), binning.first_P, column_P)
+    code_C = np.arange(len(used_C)) - np.repeat(binning.first_P[:-1], np.diff(binning.first_P))
+    varies_P = np.ones(len(binning.bins), bool)
+    return kernels.Steps(step_C.astype(np.int32), binning.first_P, column_P, varies_P), code_C[used_C]
+
+
+def specialise(program: Program, low_P: I64, high_P: I64) -> Program:
+    """Return the program for places whose codes lie within bounds: what is the same for all of them is left out."""
+    nothing, everything = (int(program.steps.column_P[-1]) + kind for kind in (kernels.NOTHING, kernels.EVERYTHING))
+    column_V = np.repeat(np.arange(len(low_P)), np.diff(program.steps.column_P))
+    same_V = np.arange(program.vectors, dtype=np.int32)
+    same_V[: len(column_V)][program.code_V <= low_P[column_V]] = everything
+    same_V[: len(column_V)][program.code_V > high_P[column_V]] = nothing
+    varies_P = np.zeros(len(low_P), bool)
+    varies_P[column_V[same_V[: len(column_V)] < len(column_V)]] = True
+    order_I4, operand_J, fire_F, outcome_F = program.orders
+    simple_I4, used_J = np.empty_like(order_I4), np.empty_like(operand_J)
+    fixed_4 = np.array([nothing, everything, *program.levels], np.int32)
+    orders, operands = order_kernels.simplify(order_I4, operand_J, fixed_4, same_V, simple_I4, used_J)
+    fire_F = same_V[fire_F]
+    left = fire_F != nothing
+    simple = kernels.Orders(simple_I4[:orders], used_J[:operands], fire_F[left], outcome_F[left])
+    return replace(program, steps=program.steps._replace(varies_P=varies_P), orders=simple)

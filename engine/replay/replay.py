@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from engine.errors import UsageError
 from engine.expression import Atom, ExpressionError, atom_mask
 from engine.records import I16, I64, U8, U64, WEIGHTS, Column, Flags, Totals
-from engine.replay import block_kernels, kernels
+from engine.replay import kernels
 from engine.replay.bins import Binning, find_bins
+from engine.replay.block_kernels import WORDS, Packed, contract, hand_out, make_desk, settle
 from engine.replay.cells import Walk, find_homes, lay_out
 from engine.replay.code_kernels import Codes
 from engine.replay.codes import BLOCK, encode_some
 from engine.replay.crew import parts, work_off
-from engine.replay.programs import EVERYTHING, Program, write_program
+from engine.replay.programs import EVERYTHING, Program, specialise, write_program
 from engine.strategy import PUSH, StrategyTable
 
 VECTORS = 4096  # steps that a thread keeps at hand: 256 KiB of them
@@ -91,7 +93,7 @@ def replay(
         program = write_program(table, binning, chosen, joint)
         sum_HVQ = _contract(program, walk, threads)
         at = np.array(chosen)
-        block_kernels.hand_out(sum_HVQ, walk.weight_V, place_HG, program.outcome_SO, program.rules_S, at, sums)
+        hand_out(sum_HVQ, walk.weight_V, place_HG, program.outcome_SO, program.rules_S, at, sums)
         if joint:
             _add_pair(program, joint, sum_HVQ, walk, swap)
         kept[at] = _settle(program, kept_codes, len(keep_n))
@@ -155,32 +157,35 @@ def _portions(table: StrategyTable, binning: Binning, pair: tuple[int, int] | No
 
 def _contract(program: Program, walk: Walk, threads: int) -> I64:
     """Return the sums of every outcome by home and weight that is not 0, shape (H, V, Q)."""
-    shape = (len(walk.lanes.field_V4), len(program.orders.fire_Q))
+    shape = (len(walk.lanes.field_V4), len(program.orders.fire_F))
     sum_HVQ = np.zeros((len(walk.home_H), *shape), np.int64)
-    packed = block_kernels.Packed(walk.lanes.lane_LM, walk.lanes.field_V4, walk.home_W)
     spans = [at for at in parts(walk.code_PM.shape[1] // BLOCK, threads) if at.start < at.stop]
-    edges = [walk.home_W[[at.start * block_kernels.WORDS, at.stop * block_kernels.WORDS - 1]] for at in spans]
+    edges = [walk.home_W[[at.start * WORDS, at.stop * WORDS - 1]] for at in spans]
     own = [np.zeros((last - first + 1, *shape), np.int64) for first, last in edges]
-    work_off(
-        [partial(_walk_blocks, program, walk, packed, at, mine) for at, mine in zip(spans, own, strict=True)], threads
-    )
+    work_off([partial(_walk_blocks, program, walk, at, mine) for at, mine in zip(spans, own, strict=True)], threads)
     for (first, last), mine in zip(edges, own, strict=True):
         sum_HVQ[first : last + 1] += mine
     return sum_HVQ
 
 
-def _walk_blocks(program: Program, walk: Walk, packed: block_kernels.Packed, at: slice, sum_HVQ: I64) -> None:
-    desk = block_kernels.make_desk(program.vectors, len(program.orders.fire_Q))
-    block_kernels.contract(
-        walk.code_PM, np.array([at.start, at.stop]), program.steps, program.orders, packed, desk, sum_HVQ
-    )
+def _walk_blocks(program: Program, walk: Walk, span: slice, sum_HVQ: I64) -> None:
+    """Walk some blocks; where homes have blocks of their own, each with a program of its own."""
+    desk = make_desk(program.vectors, len(program.orders.fire_F))
+    packed = Packed(walk.lanes.lane_LM, walk.lanes.field_V4, walk.home_W)
+    home_B = walk.home_W[span.start * WORDS : span.stop * WORDS : WORDS]
+    starts = np.flatnonzero(np.diff(home_B, prepend=-1)) if len(walk.low_HP) else np.array([0])
+    for start, stop in pairwise([*starts.tolist(), len(home_B)]):
+        home = home_B[start]
+        mine = specialise(program, walk.low_HP[home], walk.high_HP[home]) if len(walk.low_HP) else program
+        blocks = np.array([start, stop]) + span.start
+        contract(walk.code_PM, blocks, mine.steps, mine.orders, packed, desk, sum_HVQ[home - home_B[0] :])
 
 
 def _settle(program: Program, code_Pn: Codes, rows: int) -> I16:
     """Return the outcomes of some rows under the program's strategies."""
     rule_Sn = np.empty((len(program.rules_S), rows), np.int16)
-    desk = block_kernels.make_desk(program.vectors, 0)
-    block_kernels.settle(code_Pn, program.steps, program.orders, program.outcome_SO, program.rules_S, desk, rule_Sn)
+    desk = make_desk(program.vectors, 0)
+    settle(code_Pn, program.steps, program.orders, program.outcome_SO, program.rules_S, desk, rule_Sn)
     return rule_Sn
 
 

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from engine.expression import And, Atom, Expression, Or
+from engine.expression import ALWAYS, And, Atom, Expression, Or
 from engine.records import F32, I64, WEIGHTS, Column, Decision, Flags
 from engine.replay.replay import Creatives, Replayed, replay
-from engine.strategy import ALWAYS, Rule, Strategy, StrategyTable, build_table
+from engine.strategy import Rule, Strategy, StrategyTable, build_table
 
 Kind = Literal["grid", "random", "segments"]
 COLUMNS = 6
@@ -57,7 +57,7 @@ def make_world(rows: int, seed: int) -> World:
     cause_N = rng.standard_normal(rows, np.float32)
     score_PN = np.empty((COLUMNS, rows), np.float32)
     for score_N in score_PN:
-        score_N[:] = 1 / (1 + np.exp(3.0 - 1.2 * cause_N - rng.standard_normal(rows, np.float32)))
+        score_N[:] = 1 / (1 + np.exp(4.0 - 1.5 * cause_N - 0.7 * rng.standard_normal(rows, np.float32)))
     weight_NW = np.zeros((rows, len(WEIGHTS)), np.int64)
     weight_NW[:, SUMMED[0]] = 1
     weight_NW[:, SUMMED[1]] = rng.lognormal(6, 1.5, rows)
