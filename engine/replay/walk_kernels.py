@@ -303,3 +303,19 @@ def learn(track: Track, outcomes: Outcomes, settings: Settings, state: State, co
             track.end_D[d],
         )
         n = state.known_next_N[n]
+
+
+@njit(cache=True, nogil=True)
+def add_up(outcome_N: I16, frame_N: U8, cell_N: I64, weight_NW: I64, sum_OFCW: I64) -> None:
+    """Add every event's weights to its outcome, frame and cell."""
+    for n in range(len(outcome_N)):
+        for w in range(weight_NW.shape[1]):
+            sum_OFCW[outcome_N[n], frame_N[n], cell_N[n], w] += weight_NW[n, w]
+
+
+@njit(cache=True, nogil=True)
+def add_up_pairs(baseline_N: I16, candidate_N: I16, cell_N: I64, weight_NW: I64, sum_OQCW: I64) -> None:
+    """Add every event's weights to its pair of outcomes and cell."""
+    for n in range(len(baseline_N)):
+        for w in range(weight_NW.shape[1]):
+            sum_OQCW[baseline_N[n], candidate_N[n], cell_N[n], w] += weight_NW[n, w]

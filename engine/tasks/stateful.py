@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pyarrow as pa
 
 from engine import store
 from engine.records import F64, I8, I16, I32, I64, U8, WEIGHTS, Column, Flags, Receipt, Shard
-from engine.replay import kernels
 from engine.replay.history import History
-from engine.replay.replay import decide, pack_atoms
+from engine.replay.replay import decide
 from engine.replay.walk import Decided, Reviewers, walk
+from engine.replay.walk_kernels import add_up, add_up_pairs
 from engine.state import Capacity, Memory
 from engine.strategy import Strategy, StrategyTable, build_table
 from engine.strategy.codes import Codes, list_codes
@@ -93,7 +94,7 @@ class Remembered:
 def outcomes_of(events: EventTable, strategy: Strategy, policies: tuple[str, ...], *, missing_to_review: bool) -> I16:
     """Return the outcome of every event under one strategy, with its memory if it has one."""
     if not strategy.memory:
-        return _decide(events, build_table([strategy], missing_to_review=missing_to_review))[0]
+        return _decide(events, [strategy], missing_to_review=missing_to_review)[0]
     found = remembered(events, strategy, policies, missing_to_review=missing_to_review)
     return walk(events.history, found.memory, found.codes, found.decided, found.reviewers)
 
@@ -104,18 +105,16 @@ def remembered(
     """Return everything that the walk of a stateful strategy reads."""
     table = build_table([strategy], missing_to_review=missing_to_review)
     codes = codes_of(table, 0, policies)
-    normal_N, struck_N = _decide(events, table)
+    struck = [Strategy("struck", strategy.struck[:-1], strategy.struck[-1])] if strategy.struck else []
+    normal_N, *rest = _decide(events, [strategy, *struck], missing_to_review=missing_to_review)
+    struck_N = rest[0] + np.int16(len(table.rules[0])) if rest else np.zeros(0, np.int16)
     return Remembered(strategy.memory, codes, Decided(normal_N, struck_N), reviewers_of(events, strategy))
 
 
-def _decide(events: EventTable, table: StrategyTable) -> tuple[I16, I16]:
-    """Return what the rules of the table's strategy decide, and its struck rules, counted on from the others."""
-    rows = len(events.counted_N)
-    atom_KW = pack_atoms(table.atoms, events.columns, rows)
-    normal_N, struck_N = decide(table, 0, atom_KW, rows), np.zeros(0, np.int16)
-    if table.struck[0]:
-        struck_N = decide(table, int(table.struck_S[0]), atom_KW, rows) + np.int16(len(table.rules[0]))
-    return normal_N, struck_N
+def _decide(events: EventTable, strategies: Sequence[Strategy], *, missing_to_review: bool) -> I16:
+    """Return what the rules of some strategies decide, whatever they remember, shape (S, N)."""
+    table = build_table(strategies, missing_to_review=missing_to_review)
+    return decide(table, events.columns, np.arange(len(events.counted_N)))
 
 
 def codes_of(table: StrategyTable, strategy: int, policies: tuple[str, ...]) -> Codes:
@@ -160,7 +159,7 @@ def _single(plan: StatefulPlan, strategy: int) -> pa.Table:
     code_N = outcomes_of(events, plan.strategies[strategy], plan.policies, missing_to_review=plan.missing_to_review)
     sums = np.zeros((plan.outcomes, 2, plan.cells, len(WEIGHTS)), np.int64)
     counted = np.flatnonzero(events.counted_N)
-    kernels.add_up(code_N[counted], events.frame_N[counted], events.cell_N[counted], events.weight_NW[counted], sums)
+    add_up(code_N[counted], events.frame_N[counted], events.cell_N[counted], events.weight_NW[counted], sums)
     return _flat(sums, code_N[plan.kept_n])
 
 
@@ -174,7 +173,7 @@ def _pair(plan: StatefulPlan) -> pa.Table:
     ]
     swap = np.zeros((plan.outcomes, plan.outcomes, plan.cells, len(WEIGHTS)), np.int64)
     counted = np.flatnonzero(events.counted_N)
-    kernels.add_up_pairs(both[0][counted], both[1][counted], events.cell_N[counted], events.weight_NW[counted], swap)
+    add_up_pairs(both[0][counted], both[1][counted], events.cell_N[counted], events.weight_NW[counted], swap)
     return _flat(swap, np.zeros(0, np.int16))
 
 

@@ -1,6 +1,6 @@
 """Events per second of the stateful replay: each feature alone, and all together.
 
-The world is seeded: advertisers by Zipf's law with exponent 1.1, a twentieth as many as events, in no order; four of ten
+The world is seeded: advertisers by Zipf's law with exponent 1.1, a twentieth as many as events, in no order; 4 of 10
 events repeat the content of a uniformly drawn earlier one (Simon 1955), so that some contents are very frequent;
 a content's score decides. Runs alone, or as a part of the replay bench.
 """
@@ -77,7 +77,7 @@ def make_world(size: int, seed: int = 1) -> World:
     return World(time_N, advertiser_N, content_N, history, decided, reviewers)
 
 
-@njit
+@njit()
 def repeat(chance_N: F64, place_N: F64, content_N: I32) -> None:
     """Give every event the content of an earlier one with probability 0.4, else a new one."""
     new = 0
