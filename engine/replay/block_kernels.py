@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from engine.records import I16, I32, I64, U64, Flags
+from engine.records import I16, I32, I64, U64
 from engine.replay.code_kernels import Codes
 
 WORDS = 8
 BITS = 64
 AND, OR, XOR, MINUS = range(4)  # of an order: the first operand, joined with each that follows
-BEFORE, NOTHING, EVERYTHING, FIXED = range(4)  # vectors after the steps: a place to write to, no bit, all bits
+BEFORE, NOTHING, EVERYTHING, FIXED = range(4)  # the first vectors: for codes before all steps, no bit, all bits
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
 _BYTE = np.uint64(255)
@@ -26,13 +26,12 @@ class Steps(NamedTuple):
     """Which vector a code falls to.
 
     step_C : int32, per code of every column the vector of the last step at or below it. first_P, column_P : int64,
-    P + 1 bounds of the columns' codes and of their vectors. varies_P : columns whose vectors are wanted.
+    P + 1 bounds of the columns' codes and of their vectors.
     """
 
     step_C: I32
     first_P: I64
     column_P: I64
-    varies_P: Flags
 
 
 class Orders(NamedTuple):
@@ -48,18 +47,10 @@ class Orders(NamedTuple):
     outcome_F: I32
 
 
-class Links(NamedTuple):
-    """Strings of places: the first place of every vector of steps, the next of every place; -1 at the end."""
-
-    first_V: I16
-    next_B: I16
-
-
 class Desk(NamedTuple):
-    """Scratch of one thread: strings, vectors, and of outcomes that are not empty in the block: which they are, their
+    """Scratch of one thread: vectors, and of outcomes that are not empty in the block: which they are, their
     bits by word, packed sums. table_T : sums of the subsets of 8 places."""
 
-    links: Links
     bit_VB: U64
     held_F: I32
     fire_BF: U64
@@ -78,7 +69,6 @@ class Packed(NamedTuple):
 def make_desk(vectors: int, outcomes: int) -> Desk:
     """Return scratch for one thread."""
     return Desk(
-        Links(np.empty(vectors, np.int16), np.empty(WORDS * BITS, np.int16)),
         np.zeros((vectors, WORDS), np.uint64),
         np.zeros(outcomes, np.int32),
         np.zeros((WORDS, outcomes), np.uint64),
@@ -88,35 +78,27 @@ def make_desk(vectors: int, outcomes: int) -> Desk:
 
 
 @njit(cache=True, nogil=True)
-def write_steps(code_B: Codes, column: int, steps: Steps, links: Links, bit_VB: U64) -> None:
-    """Write the vectors of one column's steps: places are strung by step, then gathered from the last step down."""
-    first_V, next_B = links
-    low, high = steps.column_P[column], steps.column_P[column + 1]
-    begin = steps.first_P[column]
-    first_V[low:high] = -1
-    for n in range(len(code_B)):
-        v = steps.step_C[begin + code_B[n]]
-        next_B[n] = first_V[v]
-        first_V[v] = n
-    reached_B = np.zeros(WORDS, np.uint64)
-    for v in range(high - 1, low - 1, -1):
-        n = first_V[v]
-        while n >= 0:
-            reached_B[n >> 6] |= _ONE << np.uint64(n & 63)
-            n = next_B[n]
+def write_steps(code_B: Codes, step_C: I32, low: int, high: int, bit_VB: U64) -> None:
+    """Write the vectors of one column's steps: each place where its code falls, then whatever lies higher."""
+    bit_VB[low:high] = 0
+    for w in range(WORDS):
+        for b in range(BITS):
+            bit_VB[step_C[code_B[w * BITS + b]], w] |= _ONE << np.uint64(b)
+    for v in range(high - 2, low - 1, -1):
         for w in range(WORDS):
-            bit_VB[v, w] = reached_B[w]
+            bit_VB[v, w] |= bit_VB[v + 1, w]
 
 
 @njit(cache=True, nogil=True)
-def decide(code_PM: Codes, first: int, steps: Steps, orders: Orders, links: Links, bit_VB: U64) -> None:
+def decide(code_PM: Codes, first: int, steps: Steps, orders: Orders, bit_VB: U64) -> None:
     """Write all vectors of the block that begins at place `first`."""
-    last_step = steps.column_P[-1]
-    bit_VB[last_step + NOTHING] = 0
-    bit_VB[last_step + EVERYTHING] = _ALL
+    bit_VB[NOTHING] = 0
+    bit_VB[EVERYTHING] = _ALL
     for p in range(len(code_PM)):
-        if steps.varies_P[p]:
-            write_steps(code_PM[p, first : first + WORDS * BITS], p, steps, links, bit_VB)
+        low, high = steps.column_P[p], steps.column_P[p + 1]
+        if low < high:
+            step_C = steps.step_C[steps.first_P[p] : steps.first_P[p + 1]]
+            write_steps(code_PM[p, first : first + WORDS * BITS], step_C, low, high, bit_VB)
     for i in range(len(orders.order_I4)):
         operation, target, start, end = orders.order_I4[i]
         made, part = bit_VB[target], bit_VB[orders.operand_J[start]]
@@ -202,7 +184,7 @@ def contract(
     origin = packed.home_W[blocks_2[0] * WORDS]
     for block in range(blocks_2[0], blocks_2[1]):
         first = block * WORDS * BITS
-        decide(code_PM, first, steps, orders, desk.links, desk.bit_VB)
+        decide(code_PM, first, steps, orders, desk.bit_VB)
         held = gather(orders, desk)
         held_F, sum_F = desk.held_F[:held], desk.sum_F[:held]
         for lane in range(len(packed.lane_LM)):
@@ -228,7 +210,7 @@ def settle(
     """Write the rule that decides each place under each strategy. code_Pn : blocks; rule_Sn ends within the last."""
     for block in range(code_Pn.shape[1] // (WORDS * BITS)):
         first = block * WORDS * BITS
-        decide(code_Pn, first, steps, orders, desk.links, desk.bit_VB)
+        decide(code_Pn, first, steps, orders, desk.bit_VB)
         size = min(WORDS * BITS, rule_Sn.shape[1] - first)
         for s in range(len(rule_Sn)):
             rule_Sn[s, first : first + size] = rules_S[s]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.records import I8, I32, I64
-from engine.replay.block_kernels import AND, MINUS, OR, XOR
+from engine.records import I8, I32, I64, Flags
+from engine.replay.block_kernels import AND, EVERYTHING, MINUS, NOTHING, OR, XOR
 from engine.strategy import AND as BOTH
 from engine.strategy import NOT, PUSH
 from engine.strategy import OR as EITHER
@@ -55,13 +55,14 @@ def compile_rules(
 
 
 @njit(cache=True, nogil=True)
-def simplify(order_I4: I32, operand_J: I32, fixed_4: I32, same_V: I32, simple_I4: I32, used_J: I32) -> tuple[int, int]:
+def simplify(order_I4: I32, operand_J: I32, levels_2: I32, same_V: I32, simple_I4: I32, used_J: I32) -> tuple[int, int]:
     """Leave out what is known beforehand; return how many orders and operands are left.
 
-    fixed_4 : the vectors of nothing and of everything; bounds of the vectors that are written more than once.
+    levels_2 : bounds of the vectors that are written more than once.
     same_V : as which vector each is known (itself, nothing or everything); continued for those that orders make.
     """
-    nothing, everything, low, high = fixed_4
+    nothing, everything = np.int32(NOTHING), np.int32(EVERYTHING)
+    low, high = levels_2
     orders, operands = 0, 0
     for i in range(len(order_I4)):
         operation, target, start, end = order_I4[i]
@@ -100,3 +101,23 @@ def simplify(order_I4: I32, operand_J: I32, fixed_4: I32, same_V: I32, simple_I4
         simple_I4[orders, 2], simple_I4[orders, 3] = first, operands
         orders += 1
     return orders, operands
+
+
+@njit(cache=True, nogil=True)
+def drop_unread(order_I4: I32, operand_J: I32, read_V: Flags) -> int:
+    """Move the orders whose vectors are read to the end, and return where they begin.
+
+    read_V : the vectors that are read afterwards; those that are read before any order writes them, when it returns.
+    """
+    kept = len(order_I4)
+    for i in range(len(order_I4) - 1, -1, -1):
+        target = order_I4[i, 1]
+        if not read_V[target]:
+            continue
+        read_V[target] = False
+        for j in range(order_I4[i, 2], order_I4[i, 3]):
+            read_V[operand_J[j]] = True
+        kept -= 1
+        for k in range(4):
+            order_I4[kept, k] = order_I4[i, k]
+    return kept

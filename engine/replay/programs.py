@@ -1,7 +1,7 @@
 """Some strategies compiled for the blocks: which bit vectors a block needs, how they are made, and which are outcomes.
 
-A *vector* is one bit per place of a block. First come the steps: vector r of them holds where a column's code has come
-as far as the r-th code at which some atom's answer flips. An atom is then one of them, or several joined by exclusive
+A *vector* is one bit per place of a block. After some fixed ones come the steps: each holds where a column's code has
+come as far as a code at which some atom's answer flips. An atom is then one of them, or several joined by exclusive
 or. Rules that several strategies share are evaluated once; so are outcomes of strategies whose rules begin alike.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.records import I32, I64
+from engine.records import I32, I64, Flags
 from engine.replay import block_kernels as kernels
 from engine.replay import order_kernels
 from engine.replay.bins import Binning
@@ -76,21 +76,15 @@ def write_program(
 
 @dataclass
 class _Draft:
-    """Vectors and orders so far. After the steps come one for codes before all of them, nothing, everything."""
+    """Vectors and orders so far, from the number of those that are there before all orders."""
 
-    steps: int
-    vectors: int = 0
+    vectors: int
     order_parts: list[I32] = field(default_factory=list)
     operand_parts: list[I32] = field(default_factory=list)
     operands: int = 0
     levels: tuple[int, int] = (0, 0)
-    fires: list[int] = field(default_factory=list)
+    fires: list[int] = field(default_factory=lambda: [kernels.EVERYTHING])
     after: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.nothing, self.everything = self.steps + kernels.NOTHING, self.steps + kernels.EVERYTHING
-        self.vectors = self.steps + kernels.FIXED
-        self.fires.append(self.everything)
 
     def orders(self) -> kernels.Orders:
         """Return all orders."""
@@ -108,8 +102,8 @@ class _Draft:
 
     def write_atoms(self, binning: Binning, steps: kernels.Steps, atoms: I64) -> I32:
         """Return the vector of every atom, those that are not used nothing; last comes everything."""
-        vector_K = np.full(len(binning.flip_start_K), self.nothing, np.int32)
-        vector_K[-1] = self.everything
+        vector_K = np.full(len(binning.flip_start_K), kernels.NOTHING, np.int32)
+        vector_K[-1] = kernels.EVERYTHING
         start_K, end_K = binning.flip_start_K[atoms], binning.flip_start_K[atoms + 1]
         single = end_K - start_K == 1
         vector_K[atoms[single]] = steps.step_C[binning.flip_F[start_K[single]]]
@@ -137,11 +131,11 @@ class _Draft:
     def write_outcomes(self, rules: Sequence[int]) -> list[int]:
         """Return where the first of these rules to fire is each of them, as outcomes."""
         found = []
-        left = self.everything
+        left = kernels.EVERYTHING
         for at, rule in enumerate(rules):
             fire, rest = self.after.get((left, rule), (-1, -1))
             if fire < 0:
-                self.fires.append(rule if left == self.everything else self.write(kernels.AND, left, rule))
+                self.fires.append(rule if left == kernels.EVERYTHING else self.write(kernels.AND, left, rule))
                 fire = len(self.fires) - 1
             if rest < 0 and at + 1 < len(rules):
                 rest = self.write(kernels.MINUS, left, rule)
@@ -199,26 +193,44 @@ def _find_steps(binning: Binning, atoms: I64) -> tuple[kernels.Steps, I64]:
     column_P = upto_C[binning.first_P]
     step_C = upto_C[1:] - 1
     before_C = np.repeat(column_P[:-1], np.diff(binning.first_P))
-    step_C[step_C < before_C] = column_P[-1]
+    step_C[step_C < before_C] = kernels.BEFORE - kernels.FIXED
     code_C = np.arange(len(used_C)) - np.repeat(binning.first_P[:-1], np.diff(binning.first_P))
-    varies_P = np.ones(len(binning.bins), bool)
-    return kernels.Steps(step_C.astype(np.int32), binning.first_P, column_P, varies_P), code_C[used_C]
+    steps = kernels.Steps(
+        step_C=(step_C + kernels.FIXED).astype(np.int32),
+        first_P=binning.first_P,
+        column_P=column_P + kernels.FIXED,
+    )
+    return steps, code_C[used_C]
 
 
 def specialise(program: Program, low_P: I64, high_P: I64) -> Program:
     """Return the program for places whose codes lie within bounds: what is the same for all of them is left out."""
-    nothing, everything = (int(program.steps.column_P[-1]) + kind for kind in (kernels.NOTHING, kernels.EVERYTHING))
     column_V = np.repeat(np.arange(len(low_P)), np.diff(program.steps.column_P))
     same_V = np.arange(program.vectors, dtype=np.int32)
-    same_V[: len(column_V)][program.code_V <= low_P[column_V]] = everything
-    same_V[: len(column_V)][program.code_V > high_P[column_V]] = nothing
-    varies_P = np.zeros(len(low_P), bool)
-    varies_P[column_V[same_V[: len(column_V)] < len(column_V)]] = True
-    order_I4, operand_J, fire_F, outcome_F = program.orders
+    known_V = same_V[program.steps.column_P[0] : program.steps.column_P[-1]]
+    known_V[program.code_V <= low_P[column_V]] = kernels.EVERYTHING
+    known_V[program.code_V > high_P[column_V]] = kernels.NOTHING
+    order_I4, operand_J, fire_Q, outcome_Q = program.orders
     simple_I4, used_J = np.empty_like(order_I4), np.empty_like(operand_J)
-    fixed_4 = np.array([nothing, everything, *program.levels], np.int32)
-    orders, operands = order_kernels.simplify(order_I4, operand_J, fixed_4, same_V, simple_I4, used_J)
-    fire_F = same_V[fire_F]
-    left = fire_F != nothing
-    simple = kernels.Orders(simple_I4[:orders], used_J[:operands], fire_F[left], outcome_F[left])
-    return replace(program, steps=program.steps._replace(varies_P=varies_P), orders=simple)
+    levels_2 = np.array(program.levels, np.int32)
+    orders, operands = order_kernels.simplify(order_I4, operand_J, levels_2, same_V, simple_I4, used_J)
+    fire_F = same_V[fire_Q]
+    left = fire_F != kernels.NOTHING
+    read_V = np.zeros(program.vectors, bool)
+    read_V[fire_F[left]] = True
+    first = order_kernels.drop_unread(simple_I4[:orders], used_J, read_V)
+    steps, moved_V = _fewer(program.steps, read_V)
+    simple = kernels.Orders(simple_I4[first:orders], moved_V[used_J[:operands]], moved_V[fire_F[left]], outcome_Q[left])
+    return replace(program, steps=steps, orders=simple)
+
+
+def _fewer(steps: kernels.Steps, read_V: Flags) -> tuple[kernels.Steps, I32]:
+    """Return the steps that are read, closed up, and where every vector is now; the others stay."""
+    first, last = int(steps.column_P[0]), int(steps.column_P[-1])
+    upto_V = np.concatenate([[0], np.cumsum(read_V[first:last])]) + first
+    column_P = upto_V[steps.column_P - first]
+    moved_V = np.arange(len(read_V), dtype=np.int32)
+    moved_V[first:last] = upto_V[1:] - 1  # the last one at or below that is read
+    before_V = np.repeat(column_P[:-1], np.diff(steps.column_P))
+    moved_V[first:last][moved_V[first:last] < before_V] = kernels.BEFORE
+    return kernels.Steps(moved_V[steps.step_C], steps.first_P, column_P), moved_V

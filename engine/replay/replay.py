@@ -22,7 +22,7 @@ from engine.replay.crew import parts, work_off
 from engine.replay.programs import EVERYTHING, Program, specialise, write_program
 from engine.strategy import PUSH, StrategyTable
 
-VECTORS = 4096  # steps that a thread keeps at hand: 256 KiB of them
+VECTORS = 8192  # that a thread keeps at hand for one portion: 512 KiB
 OUTCOMES = 1024
 
 
