@@ -64,6 +64,7 @@ class Memory:
 
     outcome : what a finished review adds to strikes and copies: nothing, what history's reviewers said, or a draw.
     drawn_by : the calibrated score columns that say how likely a human rejects, where the outcome is drawn.
+    replicate : which of the repeated draws this is.
     """
 
     capacity: Capacity | None = None
@@ -71,6 +72,7 @@ class Memory:
     copies: Copies | None = None
     outcome: Literal["none", "logged", "drawn"] = "none"
     drawn_by: tuple[str, ...] = ()
+    replicate: int = 0
 
     def __bool__(self) -> bool:
         return any(part is not None for part in (self.capacity, self.strikes, self.copies))

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from engine import store
-from engine.records import F64, I8, I16, I32, I64, U8, WEIGHTS, Column, Flags, Receipt, Shard
+from engine.records import F64, I8, I16, I32, I64, U8, U64, WEIGHTS, Column, Flags, Receipt, Shard
+from engine.replay.draws import draw_rejections
 from engine.replay.history import History
 from engine.replay.replay import decide
 from engine.replay.walk import Decided, Reviewers, walk
@@ -27,6 +28,7 @@ class EventTable:
 
     columns : what rules read. cell_N, frame_N, weight_NW : as in replay.Creatives, 0 where not counted.
     counted_N : in the period. rejects_N, known_N : history's reviewers found it violating, and when that was known.
+    key_N, seed : of the creative's own draws.
     """
 
     history: History
@@ -37,6 +39,8 @@ class EventTable:
     weight_NW: I64
     rejects_N: U8
     known_N: I64
+    key_N: U64
+    seed: int
 
     def as_one_cell(self) -> EventTable:
         """Return the events without segments."""
@@ -130,7 +134,21 @@ def reviewers_of(events: EventTable, strategy: Strategy) -> Reviewers:
     if capacity is not None:
         queue_N = _queues(events, capacity)
         priority_N = _priority(events, capacity)
+    if strategy.memory.outcome == "drawn":
+        return Reviewers(queue_N, priority_N, _drawn(events, strategy), np.zeros_like(events.known_N))
     return Reviewers(queue_N, priority_N, events.rejects_N, events.known_N)
+
+
+def _drawn(events: EventTable, strategy: Strategy) -> U8:
+    """Draw whether a human would reject: for each policy with the chance that its calibrated score and rates give."""
+    rejects_N = np.zeros(len(events.key_N), np.uint8)
+    for name in strategy.memory.drawn_by:
+        policy = name.partition(".")[2]
+        sensitivity, specificity = strategy.review.rates(policy) or (1.0, 1.0)
+        score_N = events.column(name).values_N.astype(np.float64)
+        chance_N = score_N * sensitivity + (1 - score_N) * (1 - specificity)
+        rejects_N |= draw_rejections(events.key_N, chance_N, events.seed, strategy.memory.replicate, policy)
+    return rejects_N
 
 
 def _queues(events: EventTable, capacity: Capacity) -> I32:
