@@ -206,7 +206,7 @@ def _take_up(
     scored.hashes = (*scored.hashes, done.hash)
     scored.calibration |= map_facts(plan, maps)
     scored.near_copies |= facts["near_copies"]
-    scored.drift |= facts["drift"]
+    scored.drift |= facts.get("drift", {})
 
 
 def _billed(run: Run, creatives: Creatives, sheet: ScoreSheet, replayed_U: Flags) -> dict[str, int | None]:
