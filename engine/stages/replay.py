@@ -15,7 +15,10 @@ from engine.records import WEIGHTS, Segments, Totals
 from engine.stages.read import Creatives, creatives_plan
 from engine.stages.run import Run, compared, read_identified
 from engine.stages.score import Scored
+from engine.strategy import StrategyTable
 from engine.tasks.replay import ReplayPlan, ReplayTask, kept_path, read_totals
+
+_LARGE = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,28 @@ def replay_stage(run: Run, creatives: Creatives, scored: Scored, *, keep_all: bo
         scores=scored.tables,
         kept_ids=None if keep_all or prepared.spec.sample else run.labelled,
         pair=compared(run),
+        folded=_folds(prepared.table, segments),
+        threads=config.execute.threads_per_worker,
     )
     identity = store.fingerprint([run.identity, keep_all, keep_identity, scored.hashes])
     folder = run.directory.path / "cells"
-    run.map("replay", ReplayTask(folder, identity), run.shards, Needs(), plan)
+    run.map("replay", ReplayTask(folder, identity), run.shards, Needs(cpus=float(plan.threads)), plan)
     outcomes = prepared.table.outcomes
     cells = len(segments.cell_level_CK)
-    sums = np.zeros((len(prepared.table.strategies), outcomes, 2, cells, len(WEIGHTS)), np.int64)
+    parts = len(segments.name) if plan.folded else cells
+    sums = np.zeros((len(prepared.table.strategies), outcomes, 2, parts, len(WEIGHTS)), np.int64)
     swap = np.zeros((outcomes, outcomes, cells, len(WEIGHTS)) if plan.pair else (0, 0, 0, 0), np.int64)
     tables = [read_identified(store.shard_path(folder, s.number), identity) for s in run.shards]
     kept = pa.concat_tables(read_identified(kept_path(folder, s.number), identity) for s in run.shards)
     whole = np.zeros((2, cells, len(WEIGHTS)), np.int64)
-    return Replayed(read_totals(tables, Totals(sums, swap, whole)), segments, kept)
+    return Replayed(read_totals(tables, Totals(sums, swap, whole, plan.folded)), segments, kept)
+
+
+def _folds(table: StrategyTable, segments: Segments) -> bool:
+    """Say whether sums by cell would take more than 256 MiB, and those by segment less."""
+    cells = len(segments.cell_level_CK)
+    size = len(table.strategies) * table.outcomes * 2 * len(WEIGHTS) * 8
+    return size * cells > _LARGE and len(segments.name) < cells
 
 
 def _medians(run: Run, segments: Segments) -> Medians | None:

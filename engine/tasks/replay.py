@@ -22,7 +22,10 @@ from engine.tasks.work import Work
 
 @dataclass(frozen=True)
 class ReplayPlan:
-    """What every worker of the replay shares. kept_ids: creatives whose outcomes are kept, None for all."""
+    """What every worker of the replay shares. kept_ids: creatives whose outcomes are kept, None for all.
+
+    folded : sums by strategy are kept by segment, not by cell. threads : of one worker.
+    """
 
     creatives: CreativesPlan
     table: StrategyTable
@@ -31,6 +34,8 @@ class ReplayPlan:
     scores: tuple[ScoreTable, ...]
     kept_ids: pa.Array | None
     pair: tuple[int, int] | None
+    folded: bool
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class ReplayTask:
             kept = np.arange(table.num_rows)
             if plan.kept_ids is not None:
                 kept = np.flatnonzero(pc.is_in(table["creative_id"], plan.kept_ids).to_numpy())
-            replayed = replay(plan.table, creatives, cells, kept, plan.pair, whole)
+            members = plan.segments.member_GC if plan.folded else None
+            replayed = replay(
+                plan.table, creatives, cells, kept, plan.pair, whole, member_GC=members, threads=plan.threads
+            )
             rows = _kept_rows(table, creatives, plan, kept, replayed.outcome_Sn)
             store.commit_table(kept_path(self.folder, shard.number), rows, self.identity)
             done = store.commit_table(path, _totals_table(replayed.totals), self.identity)

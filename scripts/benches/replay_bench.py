@@ -17,9 +17,8 @@ from typing import Any
 from record import Bar, Bench, at_least
 from sweep_memory import measure_peak
 from sweep_race import SweepRace, run_sweep_race
-from sweeps import Kind, as_creatives, as_table, make_sweep, make_world, replay_sweep
+from sweeps import KINDS, Kind, as_creatives, as_table, make_sweep, make_world, replay_sweep
 
-KINDS: tuple[Kind, ...] = ("grid", "random", "segments")
 SHARD = 2_000_000
 HELD = 20_000_000  # rows that are held at once
 _SEED = 1
