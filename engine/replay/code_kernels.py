@@ -43,7 +43,7 @@ def search_numbers(value_N: NDArray[np.floating], edge_E: NDArray[np.floating], 
 
 @njit(cache=True, nogil=True)
 def drawer(value: float, origin: float, scale: float, last: float) -> np.uint64:
-    """Return a whole number in [0, last] that never falls as the value rises."""
+    """Return a whole number in [0, last] that never falls as the value rises; scale is above 0, value no NaN."""
     return np.uint64(min(max((value - origin) * scale, 0.0), last))
 
 

@@ -41,7 +41,8 @@ def compile_rules(
             target = level_D[top] if top > 0 else rule_R[r]
             joined = AND if op == BOTH else OR if op == EITHER else XOR
             second = vector_K[-1] if op == NOT else stack_D[top + 1]
-            if not (orders > mine and order_I4[orders - 1, 0] == joined and order_I4[orders - 1, 1] == target):
+            goes_on = orders > mine and order_I4[orders - 1, 0] == joined and order_I4[orders - 1, 1] == target
+            if not (goes_on and stack_D[top] == target):
                 order_I4[orders, 0], order_I4[orders, 1], order_I4[orders, 2] = joined, target, operands
                 operand_J[operands] = stack_D[top]
                 operands += 1

@@ -100,7 +100,7 @@ def replay(
     if whole_FCW is None:
         whole_FCW = np.zeros((2, cells, len(WEIGHTS)), np.int64)
         whole_FCW.reshape(2 * cells, -1)[np.ix_(walk.home_H, walk.weight_V)] = sum_HVQ[:, :, EVERYTHING]
-    return Replayed(Totals(sums, swap, whole_FCW), kept, walk.groups)
+    return Replayed(Totals(sums, swap, whole_FCW, member_GC is not None), kept, walk.groups)
 
 
 def sum_whole(creatives: Creatives, cells: int) -> I64:

@@ -128,7 +128,7 @@ def _humans(history: History, memory: Memory, reviewers: Reviewers) -> kernels.H
     moves = memory.outcome != "none" and (memory.strikes is not None or memory.copies is not None)
     rejects_N = reviewers.rejects_N if moves else NOBODY.rejects_N
     day_N = np.searchsorted(history.midnight_D, reviewers.known_N, "left") if moves else np.zeros(0)
-    queue_N = reviewers.queue_N if memory.capacity else NOBODY.queue_N
+    queue_N = reviewers.queue_N if memory.queues else NOBODY.queue_N
     return kernels.Humans(queue_N, reviewers.priority_N, rejects_N, day_N.astype(np.int32))
 
 

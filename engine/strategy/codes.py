@@ -61,7 +61,7 @@ def list_codes(strategy: Strategy, rules: Sequence[Rule], struck: Sequence[Rule]
     if memory.copies:
         meaning += [_copy(policy) for policy in (None, *policies)]
     waits = np.full(len(plain), -1, np.int64)
-    if memory.capacity is not None:
+    if memory.capacity is not None and memory.queues:
         for o, rule in enumerate(plain):
             if rule.decision is Decision.REVIEW:
                 waits[o] = len(meaning)

@@ -26,6 +26,7 @@ from engine.strategy import Rule, Strategy
 from engine.strategy.codes import COPY, OVERFLOW, STRUCK, Codes, list_codes
 
 BARS = {2_000_000: ("replay.events_per_core.2m", 20e6), 20_000_000: ("replay.events_per_core.20m", 10e6)}
+SIZES = tuple(BARS)
 _DAYS = 60
 _QUEUES = 8
 _RULES = tuple(
@@ -163,7 +164,7 @@ def events_table(figures: Sequence[Figures]) -> list[str]:
 def measure(arguments: Sequence[str]) -> Bench:
     """Measure as the command line says."""
     parser = argparse.ArgumentParser(prog="scripts/benches/events.py")
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(BARS))
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=5, help="of the largest size")
     options = parser.parse_args(arguments)
     figures = measure_events(options.sizes, options.rounds)

@@ -11,15 +11,16 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from events import SIZES, Figures, events_bars, events_table, measure_events
 from record import Bar, Bench, at_least
 from sweep_memory import measure_peak
 from sweep_race import SweepRace, run_sweep_race
-from sweeps import Kind, as_creatives, as_table, make_sweep, make_world, replay_sweep
+from sweeps import KINDS, Kind, as_creatives, as_table, make_sweep, make_world, replay_sweep
 
-KINDS: tuple[Kind, ...] = ("grid", "random", "segments")
 SHARD = 2_000_000
 HELD = 20_000_000  # rows that are held at once
 _SEED = 1
@@ -33,9 +34,9 @@ def measure(arguments: Sequence[str]) -> Bench:
     described = {name: value for name, value in vars(options).items() if value is not None}
     if options.rows > HELD:
         shards = {kind: _shards(kind, options) for kind in KINDS if options.only in (None, kind)}
-        return Bench("replay", described, {"shards": shards}, _bars({}, None))
+        return Bench("replay", described, {"shards": shards}, _bars({}, None, []))
     races: dict[str, SweepRace] = {}
-    if options.only != "growth":
+    if options.only not in ("growth", "events"):
         world = make_world(options.rows, _SEED)
         for kind in _raced(options.only):
             races[kind] = run_sweep_race(make_sweep(kind, options.strategies, _SEED + 1), world, options.threads)
@@ -51,12 +52,19 @@ def measure(arguments: Sequence[str]) -> Bench:
         _show([f"memory, {kind}: {ratio:.2f} x the input columns" for kind, ratio in ratios.items()])
     if options.only in (None, "growth"):
         raw["growth"] = _growth(options.threads)
-    return Bench("replay", described, raw, _bars(races, memory), [""])
+    events: list[Figures] = []
+    if options.only in (None, "events"):
+        events = measure_events(list(SIZES))
+        raw["events"] = {str(each.events): asdict(each) for each in events}
+        _show(events_table(events))
+    return Bench("replay", described, raw, _bars(races, memory, events), [""])
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench replay", description=__doc__)
-    parser.add_argument("--only", choices=("grid", "random", "growth"), help="one part; random is with segments")
+    parser.add_argument(
+        "--only", choices=("grid", "random", "growth", "events"), help="one part; random is with segments"
+    )
     parser.add_argument("--rows", type=int, default=SHARD)
     parser.add_argument("--strategies", type=int, default=1_000)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of ours and of NumPy (default: all)")
@@ -120,8 +128,8 @@ def _show(lines: Sequence[str]) -> None:
     print("\n".join(lines), flush=True)
 
 
-def _bars(races: dict[str, SweepRace], memory: float | None) -> list[Bar]:
-    """Bars of sweeps hold for 2 million rows and 1,000 strategies; events are measured elsewhere."""
+def _bars(races: dict[str, SweepRace], memory: float | None, events: Sequence[Figures]) -> list[Bar]:
+    """Bars of sweeps hold for 2 million rows and 1,000 strategies."""
     grid = races["grid"].ratio if "grid" in races else None
     others = [races[kind].ratio for kind in KINDS[1:] if kind in races]
     worse = min((ratio for ratio in others if ratio is not None), default=None) if len(others) == 2 else None
@@ -129,10 +137,5 @@ def _bars(races: dict[str, SweepRace], memory: float | None) -> list[Bar]:
         at_least("replay.vs_best_peer.grid", grid, 100),
         at_least("replay.vs_best_peer.random", worse, 20),
         Bar("replay.memory", memory, "< 3", memory is not None and memory < 3),
-        *_event_bars(),
+        *events_bars(events),
     ]
-
-
-def _event_bars() -> list[Bar]:
-    """The stateful path is not measured here yet."""
-    return [at_least("replay.events_per_core.2m", None, 20e6), at_least("replay.events_per_core.20m", None, 10e6)]

@@ -17,6 +17,7 @@ from engine.replay.replay import Creatives, Replayed, replay
 from engine.strategy import Rule, Strategy, StrategyTable, build_table
 
 Kind = Literal["grid", "random", "segments"]
+KINDS: tuple[Kind, ...] = ("grid", "random", "segments")
 COLUMNS = 6
 GRID = 37
 LEVELS = {"region": 10, "vertical": 6, "tier": 4}  # 20 segments of one attribute each
