@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sweep_peers import PEERS, Task, Way, as_task, plain_loop
+from sweep_peers import PEERS, plain_loop
+from sweep_task import Task, Way, as_task
 from sweeps import Sweep, World, as_creatives, as_table, rejected, replay_sweep
 
 from engine.records import I64

@@ -74,7 +74,7 @@ def test_simpler_orders_make_the_same_vectors(seed: int, python: bool) -> None:
     simplify, drop = order_kernels.simplify, order_kernels.drop_unread
     if python:
         simplify, drop = simplify.py_func, drop.py_func
-    order_I4, operand_J, vectors = random_orders(seed)
+    order_I4, operand_J, count_V = random_orders(seed)
     rng = np.random.default_rng(seed)
     everything = set(range(8))
     steps = {vectors.FIXED: set(), vectors.FIXED + 1: everything, vectors.FIXED + 2: set(rng.choice(8, 3).tolist())}
@@ -82,17 +82,17 @@ def test_simpler_orders_make_the_same_vectors(seed: int, python: bool) -> None:
     first = vectors.FIXED + 3
     start |= {first: set(), first + 1: set()}
     wanted = run_orders(worded(order_I4, operand_J), start)
-    same_V = np.arange(vectors, dtype=np.int32)
+    same_V = np.arange(count_V, dtype=np.int32)
     same_V[vectors.FIXED], same_V[vectors.FIXED + 1] = vectors.NOTHING, vectors.EVERYTHING
     simple_I4, used_J = np.empty_like(order_I4), np.empty_like(operand_J)
     levels_2 = np.array([first, first + 2], np.int32)
     count, _ = simplify(order_I4, operand_J, levels_2, same_V, simple_I4, used_J)
-    fire_F = same_V[[v for v in range(first + 2, vectors) if v in wanted]]
-    read_V = np.zeros(vectors, bool)
+    fire_F = same_V[[v for v in range(first + 2, count_V) if v in wanted]]
+    read_V = np.zeros(count_V, bool)
     read_V[fire_F] = True
     kept = drop(simple_I4[:count], used_J, read_V)
     found = run_orders(worded(simple_I4[kept:count], used_J), start)
-    assert [found[v] for v in fire_F] == [wanted[v] for v in range(first + 2, vectors) if v in wanted]
+    assert [found[v] for v in fire_F] == [wanted[v] for v in range(first + 2, count_V) if v in wanted]
     assert not read_V[vectors.FIXED]
     assert not read_V[vectors.FIXED + 1]
 
