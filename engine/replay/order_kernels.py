@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from engine.records import I8, I32, I64, Flags
-from engine.replay.block_kernels import AND, EVERYTHING, MINUS, NOTHING, OR, XOR
+from engine.replay.vector_kernels import AND, EVERYTHING, MINUS, NOTHING, OR, XOR
 from engine.strategy import AND as BOTH
 from engine.strategy import NOT, PUSH
 from engine.strategy import OR as EITHER

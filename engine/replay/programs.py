@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from engine.records import I32, I64, Flags
-from engine.replay import block_kernels as kernels
 from engine.replay import order_kernels
+from engine.replay import vector_kernels as kernels
 from engine.replay.bins import Binning
 from engine.strategy import PUSH, StrategyTable
 

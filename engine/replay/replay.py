@@ -14,12 +14,13 @@ from engine.expression import Atom, ExpressionError, atom_mask, columns_of_atoms
 from engine.records import I16, I64, U8, U64, WEIGHTS, Column, Flags, Totals
 from engine.replay import kernels
 from engine.replay.bins import Binning, find_bins
-from engine.replay.block_kernels import WORDS, Packed, contract, hand_out, make_desk, settle
+from engine.replay.block_kernels import Packed, contract, hand_out, make_desk, settle
 from engine.replay.cells import Walk, find_homes, lay_out
 from engine.replay.code_kernels import Codes
 from engine.replay.codes import BLOCK, encode_some
 from engine.replay.crew import parts, work_off
 from engine.replay.programs import EVERYTHING, Program, specialise, write_program
+from engine.replay.vector_kernels import WORDS
 from engine.strategy import PUSH, StrategyTable
 
 VECTORS = 8192  # that a thread keeps at hand for one portion: 512 KiB
@@ -93,7 +94,8 @@ def replay(
         program = write_program(table, binning, chosen, joint)
         sum_HVQ = _contract(program, walk, threads)
         at = np.array(chosen)
-        hand_out(sum_HVQ, walk.weight_V, place_HG, program.outcome_SO, program.rules_S, at, sums)
+        given = partial(_hand_out, program, sum_HVQ, walk.weight_V, place_HG, at, sums)
+        work_off([partial(given, s) for s in parts(len(at), threads)], threads)
         if joint:
             _add_pair(program, joint, sum_HVQ, walk, swap)
         kept[at] = _settle(program, kept_codes, len(keep_n))
@@ -178,6 +180,12 @@ def _walk_blocks(program: Program, walk: Walk, span: slice, sum_HVQ: I64) -> Non
         mine = specialise(program, walk.low_HP[home], walk.high_HP[home]) if len(walk.low_HP) else program
         blocks = np.array([start, stop]) + span.start
         contract(walk.code_PM, blocks, mine.steps, mine.orders, packed, desk, sum_HVQ[home - home_B[0] :])
+
+
+def _hand_out(
+    program: Program, sum_HVQ: I64, weight_V: I64, place_HG: I64, at: I64, sum_SOFCW: I64, part: slice
+) -> None:
+    hand_out(sum_HVQ, weight_V, place_HG, program.outcome_SO[part], program.rules_S[part], at[part], sum_SOFCW)
 
 
 def _settle(program: Program, code_Pn: Codes, rows: int) -> I16:

@@ -1,6 +1,6 @@
 """One sweep, every contestant: all ways of every peer on a few strategies, the promising ones on all of them.
 
-A way whose trial promises more than twice the seconds of the fastest peer is not run in full; what it
+A way whose trials promise more than twice the seconds that another took in full is not run in full; what it
 promised is shown. Ours runs before every peer, and its median counts.
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sweep_peers import PEERS, Task, Way, as_task, plain_loop
+from sweep_peers import PEERS, plain_loop
+from sweep_task import Task, Way, as_task
 from sweeps import Sweep, World, as_creatives, as_table, rejected, replay_sweep
 
 from engine.records import I64
@@ -97,11 +98,11 @@ def run_sweep_race(sweep: Sweep, world: World, threads: int) -> SweepRace:
     task = as_task(sweep, world)
     for ways in PEERS.values():
         _try(race, ways, task, wanted)
-    limit = _HOPELESS * min(race.promised.values())
-    for way in (way for ways in PEERS.values() for way in ways):
-        if race.promised.get(way.__name__, limit) < limit:
+    ways_by_name = {way.__name__: way for ways in PEERS.values() for way in ways}
+    for name in sorted(race.promised, key=lambda name: race.promised[name]):
+        if race.promised[name] < _HOPELESS * min(race.seconds.values(), default=float("inf")):
             ours()
-            race.seconds[way.__name__] = _timed(way, task, wanted)
+            race.seconds[name] = _timed(ways_by_name[name], task, wanted)
     race.plain_s = _timed(plain_loop, task, wanted)
     ours()
     return race

@@ -12,8 +12,9 @@ pytest.importorskip("polars")
 
 from replay_bench import measure
 from sweep_memory import Peak
-from sweep_peers import PEERS, as_task, plain_loop
+from sweep_peers import PEERS, plain_loop
 from sweep_race import SweepRace, run_sweep_race
+from sweep_task import as_task
 from sweeps import KINDS, Kind, as_creatives, as_table, make_sweep, make_world, rejected, replay_sweep
 
 

@@ -15,6 +15,7 @@ from engine.expression import parse
 from engine.records import Decision
 from engine.replay import block_kernels as kernels
 from engine.replay import order_kernels
+from engine.replay import vector_kernels as vectors
 from engine.replay.bins import find_bins
 from engine.replay.codes import BLOCK, encode_some
 from engine.replay.programs import write_program
@@ -50,9 +51,9 @@ def test_the_first_rule_that_fires_decides(kernel: Kernel, written: list[Tree], 
 def random_orders(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Make orders over three steps, two levels that are written again and again, and vectors written once."""
     rng = np.random.default_rng(seed)
-    first, levels = kernels.FIXED + 3, 2
+    first, levels = vectors.FIXED + 3, 2
     orders, operands = [], []
-    known = [kernels.NOTHING, kernels.EVERYTHING, *range(kernels.FIXED, first)]
+    known = [vectors.NOTHING, vectors.EVERYTHING, *range(vectors.FIXED, first)]
     fresh = first + levels
     for _ in range(rng.integers(1, 12)):
         parts = rng.choice(known, rng.integers(1, 4)).tolist()
@@ -73,31 +74,50 @@ def test_simpler_orders_make_the_same_vectors(seed: int, python: bool) -> None:
     simplify, drop = order_kernels.simplify, order_kernels.drop_unread
     if python:
         simplify, drop = simplify.py_func, drop.py_func
-    order_I4, operand_J, vectors = random_orders(seed)
+    order_I4, operand_J, count_V = random_orders(seed)
     rng = np.random.default_rng(seed)
     everything = set(range(8))
-    steps = {kernels.FIXED: set(), kernels.FIXED + 1: everything, kernels.FIXED + 2: set(rng.choice(8, 3).tolist())}
-    start = {kernels.NOTHING: set(), kernels.EVERYTHING: everything, **steps}
-    first = kernels.FIXED + 3
+    steps = {vectors.FIXED: set(), vectors.FIXED + 1: everything, vectors.FIXED + 2: set(rng.choice(8, 3).tolist())}
+    start = {vectors.NOTHING: set(), vectors.EVERYTHING: everything, **steps}
+    first = vectors.FIXED + 3
     start |= {first: set(), first + 1: set()}
     wanted = run_orders(worded(order_I4, operand_J), start)
-    same_V = np.arange(vectors, dtype=np.int32)
-    same_V[kernels.FIXED], same_V[kernels.FIXED + 1] = kernels.NOTHING, kernels.EVERYTHING
+    same_V = np.arange(count_V, dtype=np.int32)
+    same_V[vectors.FIXED], same_V[vectors.FIXED + 1] = vectors.NOTHING, vectors.EVERYTHING
     simple_I4, used_J = np.empty_like(order_I4), np.empty_like(operand_J)
     levels_2 = np.array([first, first + 2], np.int32)
     count, _ = simplify(order_I4, operand_J, levels_2, same_V, simple_I4, used_J)
-    fire_F = same_V[[v for v in range(first + 2, vectors) if v in wanted]]
-    read_V = np.zeros(vectors, bool)
+    fire_F = same_V[[v for v in range(first + 2, count_V) if v in wanted]]
+    read_V = np.zeros(count_V, bool)
     read_V[fire_F] = True
     kept = drop(simple_I4[:count], used_J, read_V)
     found = run_orders(worded(simple_I4[kept:count], used_J), start)
-    assert [found[v] for v in fire_F] == [wanted[v] for v in range(first + 2, vectors) if v in wanted]
-    assert not read_V[kernels.FIXED]
-    assert not read_V[kernels.FIXED + 1]
+    assert [found[v] for v in fire_F] == [wanted[v] for v in range(first + 2, count_V) if v in wanted]
+    assert not read_V[vectors.FIXED]
+    assert not read_V[vectors.FIXED + 1]
 
 
 def worded(order_I4: np.ndarray, operand_J: np.ndarray) -> list[tuple[str, int, list[int]]]:
     return [(HOW[how], target, operand_J[first:end].tolist()) for how, target, first, end in order_I4.tolist()]
+
+
+@both(vectors.decide)
+@examples(20)
+@given(written=st.lists(trees(), min_size=1, max_size=3), world=worlds(sizes=(65, 129)))
+def test_every_rule_has_a_vector_of_the_places_where_it_holds(
+    kernel: Kernel, written: list[Tree], world: World
+) -> None:
+    table = as_table(written)
+    binning = find_bins(table.atoms, world.creatives.columns)
+    program = write_program(table, binning, [0], None)
+    code_PM = encode_some(binning, np.arange(len(world)))
+    bit_VB = np.full((program.vectors, vectors.WORDS), 0xDEAD, np.uint64)
+    kernel(code_PM, 0, program.steps, program.orders, bit_VB)
+    first = [first_to_fire(written, creative, SINGLE) for creative in world.plain]
+    for rule, outcome in enumerate(program.outcome_SO[0]):
+        bits = bit_VB[program.orders.fire_F[outcome]]
+        found = [int(bits[n // 64]) >> (n % 64) & 1 for n in range(len(world))]
+        assert found == [int(at == rule) for at in first]
 
 
 @both(kernels.write_table)
