@@ -194,6 +194,9 @@ def may(
         held, failed = may(tree[1], creative, unknown, single, missing_is_known=missing_is_known)
         return failed, held
     if columns(tree) & set(unknown) and not (kind in ("missing", "uncalculable") and missing_is_known):
+        others = columns(tree) - set(unknown)
+        if missing_is_known and kind == "compare" and any(creative[name] is None for name in others):
+            return False, True  # null, whatever the missing score would have been
         return True, True
     held = holds(tree, creative, single)
     return held, not held

@@ -142,7 +142,7 @@ def _state(history: History, memory: Memory, humans: kernels.Humans) -> kernels.
     waiting, known = (events if len(humans.queue_N) else 0), (events if len(humans.rejects_N) else 0)
     return kernels.State(
         strikes_AX=strikes_AX,
-        content_S2=np.full((history.slots if memory.copies else 0, 2), kernels.NEVER),
+        content_S2=np.full((max(history.slots, 1), 2), kernels.NEVER),  # a row to read where none matters
         head_Q=np.full(queues, kernels.NOBODY),
         tail_Q=np.full(queues, kernels.NOBODY),
         next_N=np.zeros(waiting, np.int32),

@@ -162,6 +162,7 @@ def test_compiled_and_plain_loops_agree(world: World) -> None:
             "serve_best",
             "expire",
             "learn",
+            "slot_of",
         ):
             patch.setattr(walk_kernels, name, getattr(walk_kernels, name).py_func)
         plain = walk(world.history, world.memory, world.codes, world.decided, world.reviewers)
