@@ -18,15 +18,15 @@ from engine.replay import vector_kernels as kernels
 from engine.replay.bins import Binning
 from engine.strategy import PUSH, StrategyTable
 
-EVERYTHING = 0  # among the outcomes: all places, whatever is decided
+WHOLE = 0  # the first outcome: all places, whatever is decided
 
 
 @dataclass(frozen=True)
 class Program:
     """How a block is decided under some strategies.
 
-    steps : codes → vectors; code_V of which code each is. orders : vectors → vectors, and all outcomes; EVERYTHING is
-    the first. vectors : how many there are in all. levels : bounds of those that are written more than once.
+    steps : codes → vectors; code_V of which code each is. orders : vectors → vectors, and all outcomes, WHOLE the
+    first. vectors : how many there are in all. levels : bounds of those that are written more than once.
     outcome_SO : int64, per strategy and rule but the last the outcome, -1 past its end. rules_S : how many those are.
     pair_OO : the joint outcomes of two compared strategies' rules but the last, empty where nothing is compared here.
     """
@@ -60,17 +60,11 @@ def write_program(
     outcome_SO = np.full((len(chosen), max(rules_S, default=0)), -1, np.int64)
     for s, mine in enumerate(rules):
         outcome_SO[s, : len(mine)] = draft.write_outcomes([rule_R[r] for r in mine])
-    joint = (
-        [
-            [draft.write_joint(a, b) for b in outcome_SO[pair[1], : rules_S[pair[1]]]]
-            for a in outcome_SO[pair[0], : rules_S[pair[0]]]
-        ]
-        if pair
-        else []
-    )
-    pair_OO = (
-        np.array(joint, np.int64).reshape(rules_S[pair[0]], rules_S[pair[1]]) if pair else np.zeros((0, 0), np.int64)
-    )
+    pair_OO = np.zeros((0, 0), np.int64)
+    if pair is not None:
+        first, second = (outcome_SO[s, : rules_S[s]] for s in pair)
+        joint = [draft.write_joint(a, b) for a in first for b in second]
+        pair_OO = np.array(joint, np.int64).reshape(len(first), len(second))
     return Program(steps, code_V, draft.orders(), draft.vectors, draft.levels, outcome_SO, rules_S, pair_OO)
 
 

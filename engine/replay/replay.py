@@ -19,7 +19,7 @@ from engine.replay.cells import Walk, find_homes, lay_out
 from engine.replay.code_kernels import Codes
 from engine.replay.codes import BLOCK, encode_some
 from engine.replay.crew import parts, work_off
-from engine.replay.programs import EVERYTHING, Program, specialise, write_program
+from engine.replay.programs import WHOLE, Program, specialise, write_program
 from engine.replay.vector_kernels import WORDS
 from engine.strategy import PUSH, StrategyTable
 
@@ -101,7 +101,7 @@ def replay(
         kept[at] = _settle(program, kept_codes, len(keep_n))
     if whole_FCW is None:
         whole_FCW = np.zeros((2, cells, len(WEIGHTS)), np.int64)
-        whole_FCW.reshape(2 * cells, -1)[np.ix_(walk.home_H, walk.weight_V)] = sum_HVQ[:, :, EVERYTHING]
+        whole_FCW.reshape(2 * cells, -1)[np.ix_(walk.home_H, walk.weight_V)] = sum_HVQ[:, :, WHOLE]
     return Replayed(Totals(sums, swap, whole_FCW, member_GC is not None), kept, walk.groups)
 
 
@@ -216,7 +216,7 @@ def _add_pair(program: Program, joint: tuple[int, int], sum_HVQ: I64, walk: Walk
     sum_OQHV[:-1, :-1] = by_outcome[program.pair_OO]
     sum_OQHV[:-1, -1] = by_outcome[rules[0]] - sum_OQHV[:-1, :-1].sum(1)
     sum_OQHV[-1, :-1] = by_outcome[rules[1]] - sum_OQHV[:-1, :-1].sum(0)
-    sum_OQHV[-1, -1] = by_outcome[EVERYTHING] - by_outcome[rules[0]].sum(0) - sum_OQHV[-1, :-1].sum(0)
+    sum_OQHV[-1, -1] = by_outcome[WHOLE] - by_outcome[rules[0]].sum(0) - sum_OQHV[-1, :-1].sum(0)
     cell_H = walk.home_H % swap_OQCW.shape[2]
     into_OQCW = swap_OQCW[: len(sum_OQHV), : sum_OQHV.shape[1]]
     for h, cell in enumerate(cell_H):

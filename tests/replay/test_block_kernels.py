@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -101,18 +102,18 @@ def worded(order_I4: np.ndarray, operand_J: np.ndarray) -> list[tuple[str, int, 
     return [(HOW[how], target, operand_J[first:end].tolist()) for how, target, first, end in order_I4.tolist()]
 
 
-@both(vectors.decide)
+@pytest.mark.parametrize("python", [False, True])
 @examples(20)
 @given(written=st.lists(trees(), min_size=1, max_size=3), world=worlds(sizes=(65, 129)))
-def test_every_rule_has_a_vector_of_the_places_where_it_holds(
-    kernel: Kernel, written: list[Tree], world: World
-) -> None:
+def test_every_rule_has_a_vector_of_where_it_decides(written: list[Tree], world: World, python: bool) -> None:
     table = as_table(written)
     binning = find_bins(table.atoms, world.creatives.columns)
     program = write_program(table, binning, [0], None)
     code_PM = encode_some(binning, np.arange(len(world)))
     bit_VB = np.full((program.vectors, vectors.WORDS), 0xDEAD, np.uint64)
-    kernel(code_PM, 0, program.steps, program.orders, bit_VB)
+    loops = {name: getattr(vectors, name) for name in ("load", "store", "join", "write_steps", "decide")}
+    with patch.multiple(vectors, **{name: loop.py_func if python else loop for name, loop in loops.items()}):
+        vectors.decide(code_PM, 0, program.steps, program.orders, bit_VB)
     first = [first_to_fire(written, creative, SINGLE) for creative in world.plain]
     for rule, outcome in enumerate(program.outcome_SO[0]):
         bits = bit_VB[program.orders.fire_F[outcome]]
