@@ -53,10 +53,14 @@ def test_a_strategy_without_state_remembers_nothing() -> None:
     assert compiled(PLAIN).struck is None
 
 
-def test_a_capacity_counts_items_or_the_seconds_of_its_reviews() -> None:
+def test_a_capacity_counts_whole_reviews_also_where_it_is_written_in_minutes() -> None:
     assert capacity(per_day=500) == Capacity(500)
     assert capacity(per_day=0) == Capacity(0)
-    assert capacity(per_day=480, unit="minutes", minutes=1.5) == Capacity(480 * 60, 90)
+    assert capacity(per_day=480, unit="minutes", minutes=1.5) == Capacity(320)
+    counted = [
+        capacity(per_day=d, unit="minutes", minutes=m).per_day for d, m in ((60, 0.125), (480, 1.508), (10, 0.01))
+    ]
+    assert counted == [480, 318, 1000]
     assert capacity(per_day=None) == capacity(per_day=float("inf")) == Capacity(None)
 
 
@@ -170,15 +174,14 @@ def test_memory_is_inherited_and_models_are_replaced_in_all_of_it() -> None:
     ]
 
 
-def test_a_sample_by_creative_is_refused_where_there_is_state() -> None:
+def test_a_sample_is_refused_where_there_is_state() -> None:
     sections = {"labels": {"path": "l"}, "audits": {"path": "a"}}
     lake = {"path": "lake", "columns": {"text": ["title"]}}
     stateful = PLAIN | {"copies": {"within": 30}}
-    for sample in ({"share": 0.1}, {"share": 0.1, "by": "creative"}):
+    for sample in ({"share": 0.1}, {"share": 0.1, "by": "creative"}, {"share": 0.1, "by": "advertiser"}):
         (fault,) = faults(stateful, creatives=lake | {"sample": sample}, **sections)
         assert fault.startswith("strategies.live: has state")
         config(PLAIN, creatives=lake | {"sample": sample}, **sections)
-    config(stateful, creatives=lake | {"sample": {"share": 0.1, "by": "advertiser"}}, **sections)
 
 
 def test_drawn_outcomes_need_a_calibrated_score_and_logged_ones_labels() -> None:
