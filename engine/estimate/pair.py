@@ -124,7 +124,7 @@ def _variance(sample: Sample, residual_m: F64, inference: str) -> tuple[F64, F64
     """Return variance, its degrees of freedom, the sampled units behind it, and warnings."""
     if inference == HISTORY:
         variance, df = sample.history_spread(residual_m)
-        return variance, df, sample.sums(np.ones(len(residual_m))), [[] for _ in variance]
+        return variance, df, sample.units.count(np.ones(len(residual_m), bool)), [[] for _ in variance]
     spread = cluster_spread(sample, sample.cluster_totals(residual_m))
     lonely = np.isnan(spread.variance)
     warnings = cluster_warnings(spread.effective, spread.largest, spread.variance > 0, lonely)

@@ -22,11 +22,14 @@ from engine.records import LabelTable
 def audit(*population: int, method: str = "srs") -> Audit:
     size = np.array(population, np.int64)
     strata = tuple(f"s{h + 1}" for h in range(len(population)))
-    return Audit("a1", strata, (method,) * len(population), size, size, (), None, np.zeros(0), "")
+    return Audit("a1", strata, (method,) * len(population), size, size, (), None, "")
 
 
-def resolve(*labels: dict[str, Any], by: Audit | None = None, policies: tuple[str, ...] = ("scam",)) -> LabelTable:
-    return resolve_labels(label_columns(label_table(*labels), {}, "labels.parquet"), policies, by, "labels.parquet")
+def resolve(
+    *labels: dict[str, Any], by: Audit | None = None, policies: tuple[str, ...] = ("scam",), rule: str = "latest"
+) -> LabelTable:
+    rows = label_columns(label_table(*labels), {}, "labels.parquet")
+    return resolve_labels(rows, policies, (by,) if by else (), "labels.parquet", rule)
 
 
 def review(**label: Any) -> dict[str, Any]:
@@ -263,5 +266,5 @@ def test_a_column_of_the_wrong_type_is_named(column: str, values: pa.Array) -> N
 def test_integer_ids_are_read_in_digits() -> None:
     table = label_table({}, {})
     table = table.set_column(0, "creative_id", pa.array([12, 7]))
-    found = resolve_labels(label_columns(table, {}, "l"), ("scam",), None, "l")
+    found = resolve_labels(label_columns(table, {}, "l"), ("scam",), (), "l")
     assert found.creative_id == ("12", "7")

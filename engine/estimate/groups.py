@@ -1,0 +1,47 @@
+"""Entries of a sample that belong together: the draws of one creative, the creatives of one cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.records import F64, I64, Flags
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Entries of a sample that belong together within a segment; T groups.
+
+    of_m : group of every entry. first_T : the first entry of a group, segment_T : its segment, one of `segments`.
+    """
+
+    of_m: I64
+    first_T: I64
+    segment_T: I64
+    segments: int
+
+    def totals(self, value_m: F64) -> F64:
+        """Return Σ value of each group, shape (T,)."""
+        if len(self.first_T) == len(self.of_m):
+            return value_m[self.first_T]
+        return np.bincount(self.of_m, value_m, len(self.first_T)).astype(np.float64)
+
+    def products(self, u_m: F64, v_m: F64) -> F64:
+        """Return Σ (Σu)(Σv) over the groups of each segment, shape (G,)."""
+        return self.by_segment(self.totals(u_m) * self.totals(v_m))
+
+    def count(self, chosen_m: Flags) -> F64:
+        """Return how many groups of each segment have a chosen entry, shape (G,)."""
+        return self.by_segment((self.totals(chosen_m.astype(np.float64)) > 0).astype(np.float64))
+
+    def by_segment(self, value_T: F64) -> F64:
+        """Return Σ value of the groups of each segment, shape (G,)."""
+        return np.bincount(self.segment_T, value_T, self.segments).astype(np.float64)
+
+
+def group(code_m: I64, segment_m: I64, segments: int) -> Groups:
+    """Return the groups of equal codes within a segment."""
+    size = int(code_m.max(initial=0)) + 1
+    key_T, first_T, of_m = np.unique(segment_m * size + code_m, return_index=True, return_inverse=True)
+    return Groups(of_m, first_T, key_T // size, segments)
