@@ -66,7 +66,7 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     """Return the intervals of a ratio for one question."""
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
-        size, units = _drawn_units(sample, ratio)
+        size, units = drawn_units(sample, ratio)
         found = _within(ratio, variance, size, df, units, confidence)
         return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
     total_T = sample.cluster_totals(ratio.residual_m)
@@ -90,7 +90,7 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     return Judged(found, warnings)
 
 
-def _drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
+def drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
     """Return the effective size and the number of what was drawn behind a ratio: its labels, or whole clusters."""
     if not sample.strata.clustered:
         return ratio.size, ratio.labels

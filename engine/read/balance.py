@@ -1,9 +1,9 @@
 """Whether a draw adds up: what an audit drew against the audits table and the frame.
 
-Σ 1/π over the drawn creatives of a stratum must be its size: exactly for srs, else within 5 standard errors. Where the
-frame lists everybody (pps, cluster) the standard error is that of the whole frame (the approximation of Hájek 1964,
-Ann. Math. Stat. 35, 1491–1523), not one that a handful of units estimates, and Σ π of the frame must be the number of
-units drawn.
+Σ 1/π over the drawn creatives of a stratum must be its size: exactly for srs, else within 5 standard errors. Where a
+frame lists everybody (always for pps and cluster) the standard error is that of the whole frame, not one that a handful
+of units estimates; of a draw of fixed size by the approximation of Hájek (1964, Ann. Math. Stat. 35, 1491–1523), and
+Σ π of the frame must be the number of units drawn.
 """
 
 from __future__ import annotations
@@ -82,6 +82,9 @@ def _one_by_one(audit: Audit, h: int, chance_d: F64) -> list[str]:
         if not len(chance_d):
             return []  # Poisson sampling may draw nobody; the estimators say that nothing stands for the stratum
         error = float(np.sqrt(((1 - chance_d) / chance_d**2).sum()))
+        if audit.frame is not None and (audit.frame.stratum_F == h).any():
+            chance_F = audit.frame.chance_F[audit.frame.stratum_F == h]
+            error = float(np.sqrt(((1 - chance_F) / chance_F).sum()))
     elif len(chance_d) and float(np.ptp(chance_d)) > SAME:
         return [
             f"{where}: srs drew {len(chance_d)} creatives with π from {chance_d.min()} to {chance_d.max()}; it has one "

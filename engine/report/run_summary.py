@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.records import ANY
+from engine.records import ANY, StratumAnswers
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -180,6 +180,7 @@ class RunSummary:
     near_copies: tuple[NearCopySummary, ...]
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
+    strata: tuple[StratumAnswers, ...] = ()
 
     @property
     def policy(self) -> str:
@@ -247,6 +248,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         near_copies=tuple(_near_copies(column, row) for column, row in summary["near_copies"].items()),
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
+        strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
     )
 
 

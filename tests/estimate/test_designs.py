@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from engine.estimate.pair import difference, difference_intervals
 from engine.estimate.ratio import Ratio, hajek, ratio_intervals
 from engine.estimate.sample import HISTORY, Sample, answered_sample, cluster_spread
 
@@ -117,16 +118,25 @@ def test_equal_probabilities_make_pps_a_simple_random_draw():
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
 
-def test_few_clusters_widen_an_interval_whose_events_are_few():
-    """The exact bound takes its size and degrees of freedom from what was drawn: clusters, not their creatives."""
-    size = 60
-    violating = [float(i < 10) for i in range(size)]
+def test_without_an_event_the_bound_is_that_of_the_clusters_drawn_not_of_their_creatives():
+    size, violating = 60, [0.0] * 60
     high = []
     for cluster in ([i // 10 for i in range(size)], list(range(size))):
         people, drawing = _toy("cluster", [0.1] * size, violating, cluster)
         sample, ratio = judged(people, drawing)
         high.append(ratio_intervals(sample, ratio, HISTORY, 0.95).intervals.high[0])
-    assert high[0] > high[1] + 0.2
+    assert high[0] == pytest.approx(stats.beta.ppf(0.975, 1, 6))
+    assert high[1] == pytest.approx(stats.beta.ppf(0.975, 1, 60))
+
+
+def test_without_a_swap_a_difference_is_bounded_by_the_clusters_drawn():
+    size, wide = 60, []
+    for cluster in ([i // 10 for i in range(size)], list(range(size))):
+        people, drawing = _toy("cluster", [0.1] * size, [float(i % 2) for i in range(size)], cluster)
+        sample, ratio = judged(people, drawing)
+        found = difference_intervals(sample, difference(sample, ratio, ratio), ratio, ratio, HISTORY, 0.95).intervals
+        wide.append(found.high[0])
+    np.testing.assert_allclose(wide, [stats.beta.ppf(1 - 0.025 / 2, 1, units) for units in (6, 60)])
 
 
 def test_a_creative_that_two_audits_drew_is_one_label(people):
