@@ -148,6 +148,6 @@ def _sum_fault(audit: Audit, h: int, chance_d: F64, error: float) -> list[str]:
     if abs(total - population) <= _SUM * max(population, 1) + _STANDARD_ERRORS * error:
         return []
     return [
-        f"audit {audit.audit_id}, stratum {audit.strata[h]}: Σ 1/π over {len(chance_d)} drawn creatives is {total:.2f}, "
-        f"the audits table says {population}; bring every drawn creative, answered or not, once"
+        f"audit {audit.audit_id}, stratum {audit.strata[h]}: Σ 1/π over {len(chance_d)} drawn creatives is "
+        f"{total:.2f}, the audits table says {population}; bring every drawn creative, answered or not, once"
     ]

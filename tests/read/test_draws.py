@@ -174,5 +174,5 @@ def test_each_audit_has_its_own_answers_and_the_rule_picks_among_all_labels() ->
 
 def test_one_audit_alone_has_its_probabilities_to_the_last_bit() -> None:
     chances = {name: 1 / n for n, name in enumerate("abcdef", 3)}
-    audit = framed("poisson", chances, 3)
+    audit = framed("poisson", chances, 3, population_H=np.array([33]))  # Σ 1/π
     assert resolve((audit,), *drew(audit, *chances)).pi_n.tolist() == list(chances.values())
