@@ -13,7 +13,8 @@ from engine.records import F64, I64, Flags
 class Groups:
     """Entries of a sample that belong together within a segment; T groups.
 
-    of_m : group of every entry. first_T : the first entry of a group, segment_T : its segment, one of `segments`.
+    of_m : group of every entry. first_T : the first entry of a group (of_m itself where every entry is alone).
+    segment_T : its segment, one of `segments`.
     """
 
     of_m: I64
@@ -23,8 +24,8 @@ class Groups:
 
     def totals(self, value_m: F64) -> F64:
         """Return Σ value of each group, shape (T,)."""
-        if len(self.first_T) == len(self.of_m):
-            return value_m[self.first_T]
+        if self.first_T is self.of_m:
+            return value_m
         return np.bincount(self.of_m, value_m, len(self.first_T)).astype(np.float64)
 
     def products(self, u_m: F64, v_m: F64) -> F64:
@@ -43,5 +44,9 @@ class Groups:
 def group(code_m: I64, segment_m: I64, segments: int) -> Groups:
     """Return the groups of equal codes within a segment."""
     size = int(code_m.max(initial=0)) + 1
-    key_T, first_T, of_m = np.unique(segment_m * size + code_m, return_index=True, return_inverse=True)
+    key_m = segment_m * size + code_m
+    if (key_m[1:] > key_m[:-1]).all():  # each entry alone, which is the rule
+        alone = np.arange(len(key_m))
+        return Groups(alone, alone, segment_m, segments)
+    key_T, first_T, of_m = np.unique(key_m, return_index=True, return_inverse=True)
     return Groups(of_m, first_T, key_T // size, segments)

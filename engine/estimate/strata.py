@@ -5,7 +5,8 @@ units of value 0):
 
 - srs      (1 − n/N) n/(n − 1) Σ(u − ū)²            Särndal, Swensson, Wretman 1992, eq. 3.7.4
 - poisson  Σ (1 − π) u²                              ibid., eq. 3.5.3
-- pps      n/(n − 1) Σ (1 − π)(u − ū)²               Brewer 2002, Combined Survey Sampling Inference, ch. 9
+- pps      n/(n − 1) Σ (1 − π)(u − ū)²               Brewer 2002, Combined Survey Sampling Inference, ch. 9, in the
+                                                     form of R's survey
 - cluster  the same over the clusters' totals; where all π are equal it is srs of clusters.
 
 pps is a draw of fixed size with unequal π and no record of joint probabilities: they are approximated as those of a
@@ -16,7 +17,7 @@ the conservative bound. Units that were certain (π = 1) do not vary and leave n
 Unanswered creatives are a second phase: within its stratum, who answered is a simple random part of the drawn. Its
 number replaces the drawn one in the methods that draw creatives. Of clusters it adds, to the variance between them,
 that of the second phase, (1 − r) m/(m − 1) Σ (v − v̄)² with v = √π u over the m answered creatives, r their share
-(Särndal, Swensson, Wretman 1992, result 9.3.1).
+(Särndal, Swensson, Wretman 1992, ch. 9: first-phase variance of the estimated totals, and the second phase given it).
 """
 
 from __future__ import annotations
