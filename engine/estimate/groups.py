@@ -36,6 +36,14 @@ class Groups:
         """Return how many groups of each segment have a chosen entry, shape (G,)."""
         return self.by_segment((self.totals(chosen_m.astype(np.float64)) > 0).astype(np.float64))
 
+    def equal(self, value_m: F64) -> Flags:
+        """Return the segments whose groups all have the same total."""
+        total_T = self.totals(value_m)
+        least, most = np.full(self.segments, np.inf), np.zeros(self.segments)
+        np.minimum.at(least, self.segment_T, total_T)
+        np.maximum.at(most, self.segment_T, total_T)
+        return np.asarray(most <= least * (1 + 1e-9))
+
     def by_segment(self, value_T: F64) -> F64:
         """Return Σ value of the groups of each segment, shape (G,)."""
         return np.bincount(self.segment_T, value_T, self.segments).astype(np.float64)

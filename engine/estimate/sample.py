@@ -42,8 +42,8 @@ class Sample:
     where clusters were drawn). unit_n : the cluster, -1 where the creative itself was drawn.
     at_m, segment_m : for every segment the draws in it. key_m : segment × stratum. cluster_m : (segment, advertiser)
     pair. cluster_segment_T : segment of each of the T pairs.
-    census_G : the rows are all creatives of the segment. clustered : advertisers were drawn whole (Poisson sampling of
-    advertisers), so that they are the units of `history` too.
+    census_G : the rows are all creatives of the segment, and weigh the same. clustered : advertisers were drawn whole
+    (Poisson sampling of advertisers), so that they are the units of `history` too.
     """
 
     rows_n: I64
@@ -240,7 +240,8 @@ def _spread(
         cluster_segment_T=pair // (advertiser_n.max(initial=0) + 1),
         census_G=np.zeros(len(segments.name), bool),
     )
-    return replace(sample, census_G=sample.creatives.count(np.ones(len(at_m), bool)) == creatives_G)
+    every_G = sample.creatives.count(np.ones(len(at_m), bool)) == creatives_G
+    return replace(sample, census_G=every_G & sample.creatives.equal(sample.weight_m))
 
 
 def _spread_rows(cell_n: I64, segments: Segments) -> tuple[I64, I64]:

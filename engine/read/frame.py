@@ -40,7 +40,7 @@ def read_frame(paths: Sequence[str], strata: Sequence[str], source: str) -> tupl
 
     Raises
     ------
-    DataError : a missing column, or a creative that stands there twice.
+    DataError : a missing column, a probability above 1, or a creative that stands there twice.
     """
     parts, digests = [], []
     for path in paths:
@@ -53,6 +53,8 @@ def read_frame(paths: Sequence[str], strata: Sequence[str], source: str) -> tupl
         part = pa.table({field.name: table[field.name].cast(field.type) for field in FRAME})
         parts.append(part.filter(pc.greater(part["inclusion_probability"].fill_null(0.0), 0.0)))
         digests.append(digest)
+        if (pc.max(part["inclusion_probability"]).as_py() or 0.0) > 1.0:
+            raise DataError(f"{path}: column inclusion_probability holds values above 1")
     whole = pa.concat_tables(parts).combine_chunks()
     if pc.count_distinct(whole["creative_id"]).as_py() < whole.num_rows:
         twice = pc.value_counts(whole["creative_id"]).to_pylist()

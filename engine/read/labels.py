@@ -85,9 +85,7 @@ def resolve_labels(
     creative_id = labels["creative_id"].combine_chunks().dictionary_encode()
     pile = _pile(labels, creative_id.indices.to_numpy().astype(np.int64), policies)
     shape = (len(creative_id.dictionary), len(policies))
-    sources = labels["source"].to_numpy(zero_copy_only=False)
-    named = pa.array([audit.audit_id for audit in audits], pa.string())
-    asked = (sources == "audit") & pc.is_in(labels["audit_id"], named).to_numpy(zero_copy_only=False)
+    sources, asked = labels["source"].to_numpy(zero_copy_only=False), _asked(labels, audits)
     y_nP = resolve(pile.where(asked), rule, shape)
     draws = None
     pi_n, stratum_n = np.full(shape[0], np.nan), np.full(shape[0], -1, np.int32)
@@ -95,12 +93,10 @@ def resolve_labels(
         draws = audit_draws(labels.filter(pa.array(asked)), pile.where(asked), shape, audits, source)
         draws = share_out(draws, creative_id.dictionary, audits)
         pi_n, stratum_n = combined_chance(draws, shape[0])
-    unknown = pc.equal(labels["label"], "UNKNOWN").fill_null(False).to_numpy(zero_copy_only=False) & asked
+    unknown = asked & pc.equal(labels["label"], "UNKNOWN").fill_null(False).to_numpy(zero_copy_only=False)
     counts = {name: int((sources == name).sum()) for name in SOURCES}
     counts |= _audit_counts(y_nP, stratum_n >= 0) | {"audit_unknown": int(unknown.sum())} | dict(left_out)
-    appealed = (sources == "appeal") & (pile.y_k >= 0)
-    overturned = appealed & (pile.y_k == COMPLIANT)
-    counts |= {"appeals_decided": int(appealed.sum()), "appeals_overturned": int(overturned.sum())}
+    counts |= _appeal_counts(pile.y_k[sources == "appeal"])
     return LabelTable(
         creative_id=tuple(creative_id.dictionary.to_pylist()),
         y_nP=y_nP,
@@ -162,6 +158,12 @@ def _pile(labels: pa.Table, row_k: I64, policies: Sequence[str]) -> Pile:
     )
 
 
+def _asked(labels: pa.Table, audits: Sequence[Audit]) -> Flags:
+    """Return the labels that one of the audits asked for."""
+    named = pc.is_in(labels["audit_id"], pa.array([audit.audit_id for audit in audits], pa.string()))
+    return np.asarray(pc.and_(pc.equal(labels["source"], "audit"), named).to_numpy(zero_copy_only=False))
+
+
 def _audit_counts(y_nP: I8, drawn_n: Flags) -> dict[str, int]:
     answered = drawn_n & (y_nP >= 0).all(1)
     return {
@@ -169,6 +171,10 @@ def _audit_counts(y_nP: I8, drawn_n: Flags) -> dict[str, int]:
         "audit_answered": int(answered.sum()),
         "audit_unanswered": int(drawn_n.sum() - answered.sum()),
     }
+
+
+def _appeal_counts(y_k: I8) -> dict[str, int]:
+    return {"appeals_decided": int((y_k >= 0).sum()), "appeals_overturned": int((y_k == COMPLIANT).sum())}
 
 
 def _answers(draws: Draws, audits: Sequence[Audit], unknown_n: I64) -> tuple[StratumAnswers, ...]:

@@ -139,6 +139,14 @@ def test_without_a_swap_a_difference_is_bounded_by_the_clusters_drawn():
     np.testing.assert_allclose(wide, [stats.beta.ppf(1 - 0.025 / 2, 1, units) for units in (6, 60)])
 
 
+def test_only_equal_weights_make_a_census_of_a_segment_drawn_whole():
+    """Unequal ones would state another number than the truth without any width."""
+    for chances, census in (([0.5] * 4, True), ([0.5, 0.5, 0.25, 0.5], False)):
+        people, drawing = _toy("poisson", chances, [1.0, 0.0, 1.0, 0.0], list(range(4)))
+        sample = answered_sample(engine_rows(people, drawing), 0, segments(), np.array([4.0, 1.0]))
+        assert sample.census_G.tolist() == [census, False]
+
+
 def test_a_creative_that_two_audits_drew_is_one_label(people):
     drawing = draw(people, "two_audits", np.random.default_rng(2))
     _, ratio = judged(people, drawing)

@@ -153,6 +153,24 @@ def test_a_frame_file_that_is_gone_or_lacks_a_column_is_named(tmp_path: Path) ->
         read_one(written(tmp_path, {"frame_path": str(tmp_path / "f.parquet")}), None)
 
 
+def test_a_frame_holds_probabilities_and_each_creative_once(tmp_path: Path) -> None:
+    path = frame(tmp_path, "f.parquet", ["a", "b"], [0.5, 1.5])
+    with pytest.raises(DataError, match=r"f\.parquet: column inclusion_probability holds values above 1"):
+        read_one(written(tmp_path, {"frame_path": path}), None)
+    path = frame(tmp_path, "f.parquet", ["a", "b", "a"], [0.5, 1.0, 0.5])
+    with pytest.raises(DataError, match=r"audits\.parquet: creative 'a' stands in the frame twice"):
+        read_one(written(tmp_path, {"frame_path": path}), None)
+
+
+def test_several_audits_are_read_in_the_order_of_the_table(tmp_path: Path) -> None:
+    path = frame(tmp_path, "f.parquet", ["a", "b"], [0.5, 0.5])
+    table = written(tmp_path, *({"audit_id": name, "frame_path": path} for name in ("a1", "a2", "a3")))
+    assert [audit.audit_id for audit in read_audits(table, "all")] == ["a1", "a2", "a3"]
+    assert [audit.audit_id for audit in read_audits(table, ["a3", "a1"])] == ["a1", "a3"]
+    with pytest.raises(DataError, match=r"audits\.use: unknown audit a4 \(known: a1, a2, a3\)"):
+        read_audits(table, ["a1", "a4"])
+
+
 def test_the_identity_follows_the_table_and_the_frame(tmp_path: Path) -> None:
     path = written(tmp_path, {"frame_path": frame(tmp_path, "f.parquet", ["a"], [0.5])})
     before = read_one(path, None).identity

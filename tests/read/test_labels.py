@@ -15,7 +15,7 @@ from oracles import latest_label, resolved_label
 
 from engine.errors import DataError
 from engine.read.audits import Audit
-from engine.read.labels import label_columns, resolve_labels
+from engine.read.labels import label_columns, labels_before, resolve_labels
 from engine.read.resolution import RULES
 from engine.records import LabelTable, StratumAnswers
 
@@ -211,6 +211,20 @@ def test_labels_and_appeals_are_counted() -> None:
         "appeals_decided": 2,
         "appeals_overturned": 1,
     }
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_labels_from_before_the_period_follow_the_rule_too(rule: str) -> None:
+    days = [START + timedelta(days=i) for i in range(4)]
+    pile = [(days[0], "COMPLIANT"), (days[1], "COMPLIANT"), (days[2], "VIOLATING"), (days[3], "COMPLIANT")]
+    rows = [{"known_at": at, "label": label} for at, label in pile]
+    other = {"creative_id": "c2", "label": "COMPLIANT", "inclusion_probability": 0.25}
+    table = label_columns(label_table(*rows, other), {}, "l")
+    found = labels_before(table, ("scam",), days[3], "l", rule)
+    assert found.creative_id == ("c1", "c2")
+    expected = {"latest": 1, "first": 0, "majority": 0, "strictest": 1}[rule]
+    assert found.y_n.tolist() == [expected, 0]
+    assert found.weight_n.tolist() == [2.0, 4.0]
 
 
 # --- How the audit drew ----------------------------------------------------------------------------------------------
