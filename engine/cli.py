@@ -82,6 +82,17 @@ def check_fidelity(
     _guarded(lambda: _fidelity(_load(config, set_), strategy, at_least), debug)
 
 
+@app.command("check-lookahead")
+def check_lookahead(
+    config: ConfigPath,
+    moments: Annotated[int, typer.Option(help="How many times history is cut.", min=1)] = 5,
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Cut history at several moments; no decision that was final by then may be another one."""
+    _guarded(lambda: _lookahead(_load(config, set_), moments), debug)
+
+
 @app.command()
 def explain(
     run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")],
@@ -174,6 +185,17 @@ def _fidelity(config: Config, strategy: str, at_least: float) -> None:
     found = check(config, strategy, on_stderr())
     typer.echo(fidelity_text(found))
     if found.share < at_least:
+        raise typer.Exit(DIFFERENT)
+
+
+def _lookahead(config: Config, moments: int) -> None:
+    from engine.lookahead import check_lookahead as check
+    from engine.lookahead import lookahead_text
+    from engine.progress import on_stderr
+
+    cuts = check(config, moments, on_stderr())
+    typer.echo(lookahead_text(cuts))
+    if any(cut.changed for cut in cuts):
         raise typer.Exit(DIFFERENT)
 
 

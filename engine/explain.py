@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.conclude.search import search_stage, with_picks
 from engine.config.loading import check_config
 from engine.config.sections import Config
 from engine.errors import DataError, UsageError
@@ -19,13 +21,17 @@ from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
 from engine.records import LOGGED, NOT_ASKED, Column
+from engine.replay.walk import decided_at, walk
 from engine.report.summary import decision_words, rule_words
 from engine.report.wording import plain
+from engine.stages.events import Events
 from engine.stages.read import Creatives, creatives_plan, read_stage
+from engine.stages.replay import find_ground
 from engine.stages.run import Run
 from engine.stages.score import score_stage
 from engine.store import RunDirectory
 from engine.strategy import Rule, Strategy
+from engine.tasks.stateful import remembered
 
 _SECTIONS = ("run", "execute", "report", "store")
 
@@ -43,11 +49,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Way:
-    """What one strategy did with the creative."""
+    """What one strategy did with the creative, and what its memory made of that, if it has one."""
 
     strategy: str
     steps: tuple[Step, ...]
     decision: str
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,15 @@ def explain(run_dir: str, creative_id: str, progress: Progress) -> Explained:
     config = finished_config(Path(run_dir))
     run = open_run(config, prepare(config), progress)
     creatives = read_stage(run)
-    row = _find(run, creatives, creative_id)
+    row, place = _find(run, creatives, creative_id)
     scored = score_stage(run, creatives, scores_exist=True)
     columns = creatives_plan(run, creatives).columns(row, scored.tables)
-    table = run.prepared.table
+    ground = find_ground(run, creatives, scored)
+    searched = search_stage(run, creatives, scored, ground)
+    table = with_picks(run, searched).prepared.table
     ways = [_way(*each, columns) for each in zip(table.strategies, table.rules, strict=True)]
+    if ground.events is not None:
+        ways = [_remembering(run, ground.events, way, s, place) for way, s in zip(ways, table.strategies, strict=True)]
     return Explained(creative_id, tuple(_facts(run, row, columns)), tuple(ways))
 
 
@@ -81,7 +92,7 @@ def explained_text(found: Explained) -> str:
     """Return what `backtest explain` prints."""
     lines = [f"creative {plain(found.creative_id)}", *(f"  {name}: {plain(value)}" for name, value in found.facts)]
     for way in found.ways:
-        lines += ["", f"{plain(way.strategy)}: {way.decision}"]
+        lines += ["", f"{plain(way.strategy)}: {way.decision}" + (f"; {plain(way.memory)}" if way.memory else "")]
         for step in way.steps:
             mark = "holds" if step.holds else "does not hold"
             if not step.reached:
@@ -107,13 +118,15 @@ def finished_config(path: Path) -> Config:
     return check_config({**decided, **sections, "run": path.name}, str(path))
 
 
-def _find(run: Run, creatives: Creatives, creative_id: str) -> pa.Table:
-    plan = creatives_plan(run, creatives)
+def _find(run: Run, creatives: Creatives, creative_id: str) -> tuple[pa.Table, int]:
+    """Return a creative's row, and how many creatives of the period come before it."""
+    plan, before = creatives_plan(run, creatives), 0
     for shard in run.shards:
-        table = plan.read(shard.number)
-        found = table.filter(pc.equal(table["creative_id"], creative_id))
-        if found.num_rows:
-            return found
+        table = plan.scored(plan.read(shard.number))
+        at = pc.index(table["creative_id"], creative_id).as_py()
+        if at >= 0:
+            return table.slice(at, 1), before + at
+        before += table.num_rows
     raise UsageError(f"explain: no creative of the period has the id {plain(creative_id)!r}")
 
 
@@ -141,13 +154,32 @@ def _way(strategy: Strategy, rules: tuple[Rule, ...], columns: Sequence[Column])
         asked = [] if rule.guard else list(atoms(rule.when))
         known = columns_of_atoms(list(atoms(rule.when)), columns)
         holds = bool(evaluate(rule.when, known, 1)[0])
-        if strategy.name != LOGGED or holds:
+        if strategy.name != LOGGED or (holds and decided is None):  # history's rules are one per logged value
             words = "always" if i == len(rules) - 1 else expression_text(rule.when)
             steps.append(Step(rule_words(rules, i), words, holds, decided is None, tuple(_saw(asked, known))))
         if holds and decided is None:
             decided = i
     assert decided is not None, "the last rule always fires"
     return Way(strategy.name, tuple(steps), decision_words(rules[decided]))
+
+
+def _remembering(run: Run, events: Events, way: Way, strategy: Strategy, place: int) -> Way:
+    """Return the way with what came of it: another rule, a copy, a queue, and when that was final."""
+    if not strategy.memory:
+        return way
+    missing = run.prepared.spec.missing_score_allowed
+    found = remembered(events.table, strategy, tuple(run.config.policies), missing_to_review=missing)
+    code_N = walk(events.table.history, found.memory, found.codes, found.decided, found.reviewers)
+    n = int(events.period_N[place])
+    rule = found.codes.meaning[code_N[n]]
+    at = int(decided_at(events.table.history, found.codes, code_N)[n])
+    final = "not decided by the end of the period" if at == np.iinfo(np.int64).max else _moment(at)
+    became = f", then {rule.final.name}" if rule.final is not None else ""
+    return replace(way, decision=decision_words(rule) + became, memory=f"{rule.said}, {final}")
+
+
+def _moment(at: int) -> str:
+    return f"at {datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _saw(asked: Sequence[Atom], known: Mapping[str, Column]) -> Iterator[tuple[str, str]]:

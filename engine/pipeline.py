@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.conclude.numbers import Numbers, estimate_stage
+from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
 from engine.conclude.search import search_stage, with_picks
@@ -54,6 +55,7 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     searched = search_stage(under_way, creatives, scored, ground)
     under_way = with_picks(under_way, searched)
     numbers = estimate_stage(under_way, creatives, scored, ground)
+    numbers.estimates[:] = with_replicates(under_way, creatives, scored, ground, numbers.estimates)
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
     report_stage(under_way, creatives, scored, numbers, Insight(rules, searched))
     finish(under_way, creatives, scored, numbers)

@@ -205,7 +205,19 @@ def _folder(config: Config, name: str) -> ModelFolder:
     if (folder.kind == "image") != bool(section.images):
         what = "pictures: name their columns in `images`" if folder.kind == "image" else "texts, not `images`"
         raise DataError(f"{folder.path}: models.{name} is a classifier of {what}")
+    if section.dtype == "int8":
+        _refuse_unpacked(name, folder)
     return folder
+
+
+def _refuse_unpacked(name: str, folder: ModelFolder) -> None:
+    """Refuse int8 for a family without packed tokens before any work; the rest shows when a worker loads it."""
+    from engine.score.encoder import FAMILIES
+
+    if folder.architecture not in FAMILIES:
+        raise DataError(
+            f"{folder.path}: models.{name}.dtype is int8, which {folder.architecture} has no path for; use float32"
+        )
 
 
 def _opening(config: Config, name: str, folder: ModelFolder) -> Opening:
@@ -270,7 +282,10 @@ def _with_memory(spec: CreativesSpec, config: Config, strategies: Sequence[Strat
         return spec
     longest = max([*windows, *(hour * 3_600_000_000 for hour in hours)], default=0)
     warm_up = spec.warm_up if config.period.warm_up_from is not None else spec.since - longest
-    return replace(spec, remembers=True, warm_up=warm_up)
+    readings = spec.readings
+    if not readings and any(strategy.memory.copies for strategy in strategies):
+        readings = (Reading(0, tuple(config.creatives.columns.text)),)  # no model reads a content; copies do
+    return replace(spec, remembers=True, warm_up=warm_up, readings=readings)
 
 
 def _windows(strategy: Strategy) -> list[int]:

@@ -154,6 +154,7 @@ class Totals:
     """Exact sums over the creatives of the period that the run scores. Additive: totals of shards merge by `+`.
 
     sum_SOFCW : int64, shape (S, O, 2, C, W); axis F: 0 outside, 1 inside the frame of some audit; axis W: WEIGHTS.
+        Where `folded`, cells are added up to segments already: shape (S, O, 2, G, W), for sweeps of thousands.
     swap_OQCW : int64, shape (O, O, C, W), baseline outcome × candidate outcome of the configured comparison;
         empty where nothing is compared.
     whole_FCW : int64, shape (2, C, W), over all creatives of the period, scored or not.
@@ -162,10 +163,11 @@ class Totals:
     sum_SOFCW: I64
     swap_OQCW: I64
     whole_FCW: I64
+    folded: bool = False
 
     def __add__(self, other: Totals) -> Totals:
         sums = self.sum_SOFCW + other.sum_SOFCW
-        return Totals(sums, self.swap_OQCW + other.swap_OQCW, self.whole_FCW + other.whole_FCW)
+        return Totals(sums, self.swap_OQCW + other.swap_OQCW, self.whole_FCW + other.whole_FCW, self.folded)
 
 
 WEIGHTS = (

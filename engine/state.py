@@ -17,7 +17,7 @@ DAY = 86_400_000_000  # microseconds
 class Capacity:
     """How much its human reviewers can do.
 
-    per_day : work of one queue on one day, in units of `work`; None without limit.
+    per_day : work of one queue on one day, in units of `work`; None without limit, and so without a queue.
     work : what one review takes: 1 where capacity counts items, else seconds.
     queue : attributes; every combination of their values (null is one) has a queue of its own. () is a single queue.
     order : who is reviewed first: the first submitted, or the highest of a column or of an exposure.
@@ -64,6 +64,7 @@ class Memory:
 
     outcome : what a finished review adds to strikes and copies: nothing, what history's reviewers said, or a draw.
     drawn_by : the calibrated score columns that say how likely a human rejects, where the outcome is drawn.
+    replicate : which of the repeated draws this is.
     """
 
     capacity: Capacity | None = None
@@ -71,6 +72,12 @@ class Memory:
     copies: Copies | None = None
     outcome: Literal["none", "logged", "drawn"] = "none"
     drawn_by: tuple[str, ...] = ()
+    replicate: int = 0
+
+    @property
+    def queues(self) -> bool:
+        """Whether creatives wait for reviewers."""
+        return self.capacity is not None and self.capacity.per_day is not None
 
     def __bool__(self) -> bool:
         return any(part is not None for part in (self.capacity, self.strikes, self.copies))

@@ -194,6 +194,9 @@ def may(
         held, failed = may(tree[1], creative, unknown, single, missing_is_known=missing_is_known)
         return failed, held
     if columns(tree) & set(unknown) and not (kind in ("missing", "uncalculable") and missing_is_known):
+        others = columns(tree) - set(unknown)
+        if missing_is_known and kind == "compare" and any(creative[name] is None for name in others):
+            return False, True  # null, whatever the missing score would have been
         return True, True
     held = holds(tree, creative, single)
     return held, not held
@@ -329,3 +332,38 @@ def resolved_label(rule: str, rows: Sequence[tuple[float | None, str | None, str
 
 
 # --- Estimators ------------------------------------------------------------------------------------------------------
+
+
+# --- Blocks ----------------------------------------------------------------------------------------------------------
+
+
+def code(value: float, edges: Sequence[float]) -> int:
+    """Return 0 for null (NaN), else 1 + how many edges are at most the value."""
+    return 0 if math.isnan(value) else 1 + sum(edge <= value for edge in edges)
+
+
+def run_orders(orders: Sequence[tuple[str, int, Sequence[int]]], known: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    """Carry out orders (how, target, operands) on sets of places: and, or, xor, minus from left to right."""
+    vectors = dict(known)
+    for how, target, operands in orders:
+        made = set(vectors[operands[0]])
+        for operand in operands[1:]:
+            other = vectors[operand]
+            made = {"and": made & other, "or": made | other, "xor": made ^ other, "minus": made - other}[how]
+        vectors[target] = made
+    return vectors
+
+
+def subset_sums(values: Sequence[int]) -> list[int]:
+    """Return the sum of every subset: entry s holds those values whose bit is set in s."""
+    return [sum(value for bit, value in enumerate(values) if subset >> bit & 1) for subset in range(1 << len(values))]
+
+
+def groups(keys: Sequence[int], weights: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+    """Return the sums of weights by key."""
+    sums: dict[int, list[int]] = {}
+    for key, weight in zip(keys, weights, strict=True):
+        held = sums.setdefault(key, [0] * len(weight))
+        for w, value in enumerate(weight):
+            held[w] += value
+    return sums

@@ -14,7 +14,7 @@ from oracles import decide_by_policies
 from engine.expression import ALWAYS, And, Not, Or, parse
 from engine.records import Column, Decision
 from engine.replay.asking import asks, levels
-from engine.replay.replay import decide, pack_atoms
+from engine.replay.replay import decide
 from engine.strategy import PolicyRules, Rule, Strategy, build_table
 
 APPROVE = Rule(ALWAYS, Decision.APPROVE)
@@ -30,7 +30,7 @@ def rule(when: str, then: str, share: float = 1.0, policy: str | None = None) ->
 
 def decided(strategy: Strategy, world: World, *, missing_to_review: bool = False) -> list[Rule]:
     table = build_table([strategy], missing_to_review=missing_to_review)
-    outcome_N = decide(table, 0, pack_atoms(table.atoms, world.creatives.columns, len(world)), len(world))
+    outcome_N = decide(table, world.creatives.columns, np.arange(len(world)))[0]
     return [table.rules[0][outcome] for outcome in outcome_N]
 
 
@@ -76,7 +76,7 @@ def test_a_review_of_one_policy_keeps_the_limit_of_another() -> None:
 def test_a_policy_that_otherwise_rejects_does_so_when_none_of_its_rules_fires() -> None:
     strategy = combined(PolicyRules((rule("x >= 0.5", "APPROVE"),), rule("x >= 9", "REJECT", policy="scam")))
     table = build_table([strategy])
-    outcome_N = decide(table, 0, pack_atoms(table.atoms, [Column("x", np.array([0.2, 0.8]))], 2), 2)
+    outcome_N = decide(table, [Column("x", np.array([0.2, 0.8]))], np.arange(2))[0]
     assert [table.rules[0][o].decision.name for o in outcome_N] == ["REJECT", "APPROVE"]
 
 
@@ -93,7 +93,7 @@ def test_no_value_of_a_score_that_nobody_asked_for_changes_what_policies_decide(
     outcomes = []
     for value in (np.nan, -1.0, 0.0, 0.3, 0.5, 1.0):
         columns = [*known, replace(whole, values_N=np.full(len(world), value))]
-        outcomes.append(decide(table, 0, pack_atoms(table.atoms, columns, len(world)), len(world)))
+        outcomes.append(decide(table, columns, np.arange(len(world)))[0])
     for outcome_N in outcomes[1:]:
         assert (outcome_N == outcomes[0])[~asked_N].all()
 

@@ -114,7 +114,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "strata": [asdict(stratum) for stratum in run.prepared.labels.strata] if run.prepared.labels else [],
         "training_overlap": _overlap_words(run, numbers),
         "assumptions": list(ASSUMPTIONS),
-        "warnings": [*_sample_words(run), *_copy_words(scored), *_warnings(numbers, creatives)],
+        "warnings": [*_sample_words(run), *_copy_words(scored), *_drift_words(scored), *_warnings(numbers, creatives)],
         "exposure": _exposure_facts(config, numbers.replayed),
         "headline": [row for row in rows if row["baseline"] is None],
         "paired": [row for row in rows if row["baseline"] is not None],
@@ -124,6 +124,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "reliability": reliability_curves(question.rows, facts.score_columns, question.policies, question.confidence),
         "calibration": scored.calibration,
         "near_copies": scored.near_copies,
+        "drift": scored.drift,
         "search": insight.searched.as_plain() if insight.searched else None,
         "formulas": FORMULAS,
     }
@@ -184,6 +185,13 @@ def _copy_words(scored: Scored) -> list[str]:
         f"{column}: {facts['propagated']} of {facts['contents']} contents carry the score of a near-copy; see Scores"
         for column, facts in scored.near_copies.items()
         if facts["propagated"]
+    ]
+
+
+def _drift_words(scored: Scored) -> list[str]:
+    return [
+        f"{column}: scored in int8, {facts['members']} of {facts['contents']} contents in float32 as well; see Scores"
+        for column, facts in scored.drift.items()
     ]
 
 

@@ -32,7 +32,8 @@ class ModelSection(Section):
 
     text : the columns it reads, by default all of creatives.columns.text. They are joined by `separator` (a line
         break) or by a `template` such as {title} [SEP] {body}, or scored `apart`: the highest or mean score counts.
-    dtype : what it computes in; the narrower ones need a GPU that is fast in them.
+    dtype : what it computes in; bfloat16 and float16 need a GPU that is fast in them, int8 a CPU and a classifier of
+        texts of the BERT family.
     """
 
     path: str
@@ -44,7 +45,7 @@ class ModelSection(Section):
     separator: str | None = None
     template: str | None = None
     apart: Literal["max", "mean"] | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
     trained: Trained | None = None
     calibration: CalibrationSection | None = None
 
@@ -54,6 +55,8 @@ class ModelSection(Section):
         given = [name for name in texts if getattr(self, name) is not None]
         if self.images and given:
             raise ValueError(f"reads pictures, and {given[0]} belongs to texts")
+        if self.images and self.dtype == "int8":
+            raise ValueError("reads pictures, and dtype int8 belongs to texts; use float32")
         if sum(getattr(self, name) is not None for name in ("separator", "template", "apart")) > 1:
             raise ValueError("joins its fields by `separator` or by `template`, or scores them `apart`; choose one")
         if self.frames and not self.images:

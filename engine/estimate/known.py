@@ -37,7 +37,9 @@ class KnownTotals:
 def sum_segments(totals: Totals, segments: Segments) -> KnownTotals:
     """Contract cells into segments."""
     member_GC = segments.member_GC.astype(np.int64)
-    by_frame = np.einsum("sofcw,gc->sofgw", totals.sum_SOFCW, member_GC, optimize=True)
+    by_frame = totals.sum_SOFCW
+    if not totals.folded:
+        by_frame = np.einsum("sofcw,gc->sofgw", by_frame, member_GC, optimize=True)
     known, imputed, missing = (_pick(by_frame, part) for part in range(3))
     return KnownTotals(
         known.sum(2).astype(np.float64),

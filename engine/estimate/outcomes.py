@@ -11,7 +11,8 @@ from engine.records import F64, WEIGHTINGS, WEIGHTS
 def outcome_counts(question: Question) -> F64:
     """Return creatives by strategy and outcome, shape (S, O)."""
     if question.scored is None:
-        return question.totals.sum_SOFCW[..., 0].sum((2, 3)).astype(np.float64)
+        count_SOC = question.totals.sum_SOFCW[..., 0].sum(2)
+        return (count_SOC[..., 0] if question.totals.folded else count_SOC.sum(2)).astype(np.float64)  # 0 is `all`
     weight_n, outcomes = question.scored.weight_n, question.table.outcomes
     return np.stack([np.bincount(o_n, weight_n, outcomes) for o_n in question.scored.rows.outcome_Sn])
 

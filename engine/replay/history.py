@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -14,25 +14,43 @@ from engine.records import F64, I32, I64
 class History:
     """N events by (time, creative).
 
-    time_N : microseconds since 1970 UTC, never falling. advertiser_N : codes from 0.
-    content_N : codes from 0, -1 for none; empty where no content is known.
+    time_N : microseconds since 1970 UTC, never falling. advertiser_N : codes from 0, the most frequent one first, so
+    that what is remembered of them lies together.
+    slot_N : contents that occur more than once, see `slots`; empty where no content is known.
+    advertisers, slots : how many there are.
     midnight_D : ends of the local days, rising, the first of them after the first event; the last one after the last.
     until : the end of the history, microseconds; days that end later are not over.
     """
 
     time_N: I64
     advertiser_N: I32
-    content_N: I32
+    slot_N: I32
     midnight_D: I64
     until: int
+    advertisers: int
+    slots: int
 
     def before(self, moment: int) -> History:
         """Return the history as it was known at a moment: events until then, that one included."""
         rows = int(np.searchsorted(self.time_N, moment, "right"))
         days = int(np.searchsorted(self.midnight_D, moment, "right")) + 1
-        content_N = self.content_N[:rows]
-        until = min(moment, self.until)
-        return History(self.time_N[:rows], self.advertiser_N[:rows], content_N, self.midnight_D[:days], until)
+        return replace(
+            self,
+            time_N=self.time_N[:rows],
+            advertiser_N=self.advertiser_N[:rows],
+            slot_N=self.slot_N[:rows],
+            midnight_D=self.midnight_D[:days],
+            until=min(moment, self.until),
+        )
+
+
+def make_history(time_N: I64, advertiser_N: I32, content_N: I32, midnight_D: I64, until: int) -> History:
+    """Return the history of events in order; content_N : codes from 0, -1 for none, empty where none is known."""
+    slot_N, count = slots(content_N)
+    events_A = np.bincount(advertiser_N)
+    code_A = np.empty(len(events_A), np.int32)
+    code_A[np.argsort(-events_A, kind="stable")] = np.arange(len(events_A), dtype=np.int32)
+    return History(time_N, code_A[advertiser_N], slot_N, midnight_D, until, len(events_A), count)
 
 
 def slots(content_N: I32) -> tuple[I32, int]:
@@ -58,7 +76,7 @@ def velocity(history: History, hours: int) -> F64:
 
 def advertiser_age(history: History) -> F64:
     """Return days since the advertiser's first event, shape (N,)."""
-    first_A = np.full(int(history.advertiser_N.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    first_A = np.full(history.advertisers, np.iinfo(np.int64).max)
     np.minimum.at(first_A, history.advertiser_N, history.time_N)
     return np.asarray((history.time_N - first_A[history.advertiser_N]) / 86_400_000_000)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.records import I8, I16, I32, I64, U8, U64, Flags
+from engine.records import I8, I32, I64, U8, U64, Flags
 from engine.strategy import AND, NOT, OR, PUSH
 
 BITS = 64
@@ -26,46 +26,6 @@ def pack(flag_N: Flags, word_W: U64) -> None:
             if flag_N[first + b]:
                 word |= _ONE << np.uint64(b)
         word_W[w] = word
-
-
-@njit(cache=True, nogil=True)
-def decide(
-    atom_KW: U64, op_L: I8, arg_L: I32, rule_start_R: I64, first: int, last: int, stack_D: U64, outcome_N: I16
-) -> None:
-    """Write for each creative the rule, counted from `first`, that decides it under one strategy.
-
-    stack_D : uint64 scratch, as deep as any program needs. Rule `last - 1` fires for everything that is left.
-    """
-    for w in range(atom_KW.shape[1]):
-        left = _ALL
-        base = w * BITS
-        size = min(BITS, len(outcome_N) - base)
-        for rule in range(first, last):
-            top = -1
-            for i in range(rule_start_R[rule], rule_start_R[rule + 1]):
-                op = op_L[i]
-                if op == PUSH:
-                    top += 1
-                    stack_D[top] = atom_KW[arg_L[i], w]
-                elif op == AND:
-                    top -= 1
-                    stack_D[top] &= stack_D[top + 1]
-                elif op == OR:
-                    top -= 1
-                    stack_D[top] |= stack_D[top + 1]
-                elif op == NOT:
-                    stack_D[top] = ~stack_D[top]
-                else:
-                    top += 1
-                    stack_D[top] = _ALL
-            fires = stack_D[0] & left
-            left &= ~fires
-            if fires != 0:
-                for b in range(size):
-                    if (fires >> np.uint64(b)) & _ONE:
-                        outcome_N[base + b] = rule - first
-            if left == 0:
-                break
 
 
 @njit(cache=True, nogil=True)
@@ -120,16 +80,8 @@ def unpack(word_W: U64, flag_N: Flags) -> None:
 
 
 @njit(cache=True, nogil=True)
-def add_up(outcome_N: I16, frame_N: U8, cell_N: I64, weight_NW: I64, sum_OFCW: I64) -> None:
-    """Add every creative's weights to its outcome, frame and cell."""
-    for n in range(len(outcome_N)):
+def add_up(frame_N: U8, cell_N: I64, weight_NW: I64, sum_FCW: I64) -> None:
+    """Add every creative's weights to its frame and cell."""
+    for n in range(len(cell_N)):
         for w in range(weight_NW.shape[1]):
-            sum_OFCW[outcome_N[n], frame_N[n], cell_N[n], w] += weight_NW[n, w]
-
-
-@njit(cache=True, nogil=True)
-def add_up_pairs(baseline_N: I16, candidate_N: I16, cell_N: I64, weight_NW: I64, sum_OQCW: I64) -> None:
-    """Add every creative's weights to its pair of outcomes and cell."""
-    for n in range(len(baseline_N)):
-        for w in range(weight_NW.shape[1]):
-            sum_OQCW[baseline_N[n], candidate_N[n], cell_N[n], w] += weight_NW[n, w]
+            sum_FCW[frame_N[n], cell_N[n], w] += weight_NW[n, w]

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.records import F64, I8, I16, I32, I64, U8, Decision
 from engine.replay import walk_kernels as kernels
-from engine.replay.history import History, slots
+from engine.replay.history import History
 from engine.state import Memory
 from engine.strategy.codes import Codes
 
@@ -51,14 +51,16 @@ def walk(history: History, memory: Memory, codes: Codes, decided: Decided, revie
 
     Raises
     ------
-    ValueError : events that are out of order.
+    ValueError : events that are out of order, or copies to remember and no contents.
     """
+    if memory.copies and len(history.slot_N) != len(history.time_N):
+        raise ValueError("copies need the content of every event")
     if np.any(history.time_N[1:] < history.time_N[:-1]):
         raise ValueError("events must come in order of time")
     code_N = np.zeros(len(history.time_N), np.int16)
-    track, slot_count = _track(history, memory)
+    track = _track(history, memory)
     humans = _humans(history, memory, reviewers)
-    state = _state(history, memory, slot_count, humans)
+    state = _state(history, memory, humans)
     outcomes = kernels.Outcomes(decided.normal_N, decided.struck_N, *_does(codes))
     kernels.walk(track, outcomes, _settings(memory, codes), humans, state, code_N)
     return code_N
@@ -93,11 +95,11 @@ def changed_later(
     return out
 
 
-def _track(history: History, memory: Memory) -> tuple[kernels.Track, int]:
-    slot_N, count = slots(history.content_N) if memory.copies else (np.full(len(history.time_N), -1, np.int32), 0)
+def _track(history: History, memory: Memory) -> kernels.Track:
+    slot_N = history.slot_N if memory.copies else np.zeros(0, np.int32)
     first_D = np.concatenate([[0], np.searchsorted(history.time_N, history.midnight_D, "left")]).astype(np.int64)
     closed = int(np.searchsorted(history.midnight_D, history.until, "right"))
-    return kernels.Track(history.time_N, history.advertiser_N, slot_N, first_D, history.midnight_D, closed), count
+    return kernels.Track(history.time_N, history.advertiser_N, slot_N, first_D, history.midnight_D, closed)
 
 
 def _does(codes: Codes) -> tuple[I8, I16, I8]:
@@ -126,22 +128,21 @@ def _humans(history: History, memory: Memory, reviewers: Reviewers) -> kernels.H
     moves = memory.outcome != "none" and (memory.strikes is not None or memory.copies is not None)
     rejects_N = reviewers.rejects_N if moves else NOBODY.rejects_N
     day_N = np.searchsorted(history.midnight_D, reviewers.known_N, "left") if moves else np.zeros(0)
-    queue_N = reviewers.queue_N if memory.capacity else NOBODY.queue_N
+    queue_N = reviewers.queue_N if memory.queues else NOBODY.queue_N
     return kernels.Humans(queue_N, reviewers.priority_N, rejects_N, day_N.astype(np.int32))
 
 
-def _state(history: History, memory: Memory, slot_count: int, humans: kernels.Humans) -> kernels.State:
+def _state(history: History, memory: Memory, humans: kernels.Humans) -> kernels.State:
     events, days = len(history.time_N), len(history.midnight_D)
-    advertisers = int(history.advertiser_N.max(initial=-1)) + 1 if memory.strikes else 0
-    count = memory.strikes.count if memory.strikes else 1
+    strikes_AX = np.zeros((0, 0), np.int64)
+    if memory.strikes:
+        strikes_AX = np.full((history.advertisers, kernels.RING + memory.strikes.count), kernels.NEVER)
+        strikes_AX[:, kernels.PLACE] = 0
     queues = int(humans.queue_N.max(initial=-1)) + 1
     waiting, known = (events if len(humans.queue_N) else 0), (events if len(humans.rejects_N) else 0)
     return kernels.State(
-        until_A=np.full(advertisers, kernels.NEVER),
-        last_AK=np.full((advertisers, count), kernels.NEVER),
-        at_A=np.zeros(advertisers, np.int16),
-        rejected_S=np.full(slot_count, kernels.NEVER),
-        by_S=np.zeros(slot_count, np.int8),
+        strikes_AX=strikes_AX,
+        content_S2=np.full((max(history.slots, 1), 2), kernels.NEVER),  # a row to read where none matters
         head_Q=np.full(queues, kernels.NOBODY),
         tail_Q=np.full(queues, kernels.NOBODY),
         next_N=np.zeros(waiting, np.int32),

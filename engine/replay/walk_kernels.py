@@ -16,12 +16,16 @@ NEVER = np.int64(-(2**62))
 NOBODY = np.int32(-1)  # ends a chain of waiting events
 NO_LIMIT = np.int64(-1)
 NOTHING, REJECTS, REVIEWS = 0, 1, 2  # what an outcome does to state
+UNTIL, PLACE, RING = 0, 1, 2
+BLOCK = 256  # events whose state is read ahead
+WHEN, OWED = 0, 1
 
 
 class Track(NamedTuple):
     """The events, N of them by time. first_D : D + 1 bounds of the local days. end_D : their ends, microseconds.
 
-    slot_N : contents that occur more than once, numbered; -1 for the others. closed : days that ended in the history.
+    slot_N : contents that occur more than once, numbered; -1 for the others; empty without copies.
+    closed : days that ended in the history.
     """
 
     time_N: I64
@@ -76,17 +80,15 @@ class Humans(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is remembered. until_A : struck until. last_AK : the last rejections, a ring; at_A its next place.
+    """What is remembered; what is read together lies together.
 
-    rejected_S, by_S : when a content was rejected last, and for which policy. head_Q, tail_Q : chains of waiting events
+    strikes_AX : UNTIL when the advertiser is struck, PLACE of the next rejection in the ring, and the ring of the last
+    ones. content_S2 : WHEN it was rejected last, and OWED to which policy. head_Q, tail_Q : chains of waiting events
     through next_N. known_D, known_next_N : events whose human rejection counts from the end of a day.
     """
 
-    until_A: I64
-    last_AK: I64
-    at_A: I16
-    rejected_S: I64
-    by_S: I8
+    strikes_AX: I64
+    content_S2: I64
     head_Q: I32
     tail_Q: I32
     next_N: I32
@@ -97,29 +99,9 @@ class State(NamedTuple):
 @njit(cache=True, nogil=True)
 def walk(track: Track, outcomes: Outcomes, settings: Settings, humans: Humans, state: State, code_N: I16) -> None:
     """Write the outcome code of every event."""
-    queued = len(humans.queue_N) > 0
-    moved = len(humans.rejects_N) > 0
+    queued, moved = len(humans.queue_N) > 0, len(humans.rejects_N) > 0
     for d in range(len(track.end_D)):
-        for n in range(track.first_D[d], track.first_D[d + 1]):
-            time, advertiser, slot = track.time_N[n], track.advertiser_N[n], track.slot_N[n]
-            if slot >= 0 and settings.copies_within >= 0 and time - state.rejected_S[slot] <= settings.copies_within:
-                code_N[n] = settings.copy + 1 + state.by_S[slot]
-                if settings.strike_count > 0:
-                    strike(settings, state, advertiser, time)
-                continue
-            outcome = outcomes.normal_N[n]
-            if settings.strike_count > 0 and time <= state.until_A[advertiser]:
-                outcome = outcomes.struck_N[n]
-            code_N[n] = outcome
-            does = outcomes.does_O[outcome]
-            if does == REJECTS:
-                reject(settings, state, advertiser, slot, outcomes.owner_C[outcome], time)
-            elif does == REVIEWS:
-                if queued:
-                    code_N[n] = outcomes.waits_O[outcome] + settings.max_wait + 2  # pending, until someone looks
-                    append(state.head_Q, state.tail_Q, state.next_N, humans.queue_N[n], n)
-                elif moved:
-                    reviewed(humans, state, n, d)
+        decide(track, outcomes, settings, humans, state, code_N, d)
         if d >= track.closed:
             break
         if queued:
@@ -134,26 +116,85 @@ def walk(track: Track, outcomes: Outcomes, settings: Settings, humans: Humans, s
             learn(track, outcomes, settings, state, code_N, d)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def strike(settings: Settings, state: State, advertiser: int, time: int) -> None:
+@njit(cache=True, nogil=True)
+def decide(
+    track: Track, outcomes: Outcomes, settings: Settings, humans: Humans, state: State, code_N: I16, d: int
+) -> None:
+    """Decide the events of day d.
+
+    Arrays get local names: reached through their group, each event would count references to them.
+    """
+    time_N, advertiser_N, slot_N = track.time_N, track.advertiser_N, track.slot_N
+    normal_N, struck_N, does_O, waits_O, owner_C = outcomes
+    strikes_AX, content_S2, head_Q, tail_Q, next_N = (
+        state.strikes_AX, state.content_S2, state.head_Q, state.tail_Q, state.next_N,
+    )  # fmt: skip
+    queue_N = humans.queue_N
+    copies, strikes, queued, moved = (
+        len(slot_N) > 0,
+        settings.strike_count > 0,
+        len(queue_N) > 0,
+        len(humans.rejects_N) > 0,
+    )
+    touched_B = np.empty(BLOCK, np.int64)
+    first, last = track.first_D[d], track.first_D[d + 1]
+    for n in range(first, last):
+        if (n - first) % BLOCK == 0:
+            if copies:
+                touch(slot_N[n : min(n + BLOCK, last)], content_S2, touched_B)
+            if strikes:
+                touch(advertiser_N[n : min(n + BLOCK, last)], strikes_AX, touched_B)
+        time, advertiser = time_N[n], advertiser_N[n]
+        slot = int(slot_N[n]) if copies else -1
+        if copies and (slot >= 0) & (time - content_S2[max(slot, 0), WHEN] <= settings.copies_within):
+            code_N[n] = settings.copy + 1 + content_S2[slot, OWED]
+            if strikes:
+                strike(settings, strikes_AX, advertiser, time)
+            continue
+        outcome = normal_N[n]
+        if strikes and time <= strikes_AX[advertiser, UNTIL]:
+            outcome = struck_N[n]
+        code_N[n] = outcome
+        does = does_O[outcome]
+        if does == REJECTS:
+            reject(settings, strikes_AX, content_S2, advertiser, slot, owner_C[outcome], time)
+        elif does == REVIEWS:
+            if queued:
+                code_N[n] = waits_O[outcome] + settings.max_wait + 2  # pending, until someone looks
+                append(head_Q, tail_Q, next_N, queue_N[n], n)
+            elif moved:
+                reviewed(humans, state, n, d)
+
+
+@njit(cache=True, nogil=True)
+def touch(code_B: I32, state_KX: I64, touched_B: I64) -> None:
+    """Read what a block of events is about to look up: these reads wait for memory together, not one by one."""
+    for i in range(len(code_B)):
+        touched_B[i] = state_KX[max(code_B[i], 0), 0]
+
+
+@njit(cache=True, nogil=True)
+def strike(settings: Settings, strikes_AX: I64, advertiser: int, time: int) -> None:
     """Count a rejection of an advertiser."""
-    at = state.at_A[advertiser]
-    state.last_AK[advertiser, at] = time
+    at = strikes_AX[advertiser, PLACE]
+    strikes_AX[advertiser, RING + at] = time
     at = at + 1 if at + 1 < settings.strike_count else 0
-    state.at_A[advertiser] = at
-    if time - state.last_AK[advertiser, at] <= settings.strikes_within:
-        state.until_A[advertiser] = time + settings.strikes_last
+    strikes_AX[advertiser, PLACE] = at
+    if time - strikes_AX[advertiser, RING + at] <= settings.strikes_within:
+        strikes_AX[advertiser, UNTIL] = time + settings.strikes_last
 
 
-@njit(cache=True, nogil=True, inline="always")
-def reject(settings: Settings, state: State, advertiser: int, slot: int, owner: int, time: int) -> None:
+@njit(cache=True, nogil=True)
+def reject(
+    settings: Settings, strikes_AX: I64, content_S2: I64, advertiser: int, slot: int, owner: int, time: int
+) -> None:
     """Remember a rejection that is no copy's; of several at one instant the lowest policy code stands."""
     if settings.strike_count > 0:
-        strike(settings, state, advertiser, time)
-    if slot >= 0 and settings.copies_within >= 0:
-        if state.rejected_S[slot] != time or owner < state.by_S[slot]:
-            state.by_S[slot] = owner
-        state.rejected_S[slot] = time
+        strike(settings, strikes_AX, advertiser, time)
+    if slot >= 0:
+        if content_S2[slot, WHEN] != time or owner < content_S2[slot, OWED]:
+            content_S2[slot, OWED] = owner
+        content_S2[slot, WHEN] = time
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -175,6 +216,12 @@ def reviewed(humans: Humans, state: State, n: int, d: int) -> None:
         if day < len(state.known_D):
             state.known_next_N[n] = state.known_D[day]
             state.known_D[day] = n
+
+
+@njit(cache=True, nogil=True, inline="always")
+def slot_of(track: Track, n: int) -> int:
+    """Return the slot of an event's content, -1 where copies do not matter."""
+    return int(track.slot_N[n]) if len(track.slot_N) > 0 else -1
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -227,7 +274,15 @@ def expire(track: Track, outcomes: Outcomes, settings: Settings, state: State, c
         code_N[n] -= 1  # overflow stands before pending
         if settings.overflow_rejects:
             owner = outcomes.owner_C[code_N[n]]
-            reject(settings, state, track.advertiser_N[n], track.slot_N[n], owner, track.end_D[d])
+            reject(
+                settings,
+                state.strikes_AX,
+                state.content_S2,
+                track.advertiser_N[n],
+                slot_of(track, n),
+                owner,
+                track.end_D[d],
+            )
         n = state.next_N[n]
     state.head_Q[q] = n
 
@@ -238,5 +293,29 @@ def learn(track: Track, outcomes: Outcomes, settings: Settings, state: State, co
     n = state.known_D[d]
     while n != NOBODY:
         owner = outcomes.owner_C[code_N[n]]
-        reject(settings, state, track.advertiser_N[n], track.slot_N[n], owner, track.end_D[d])
+        reject(
+            settings,
+            state.strikes_AX,
+            state.content_S2,
+            track.advertiser_N[n],
+            slot_of(track, n),
+            owner,
+            track.end_D[d],
+        )
         n = state.known_next_N[n]
+
+
+@njit(cache=True, nogil=True)
+def add_up(outcome_N: I16, frame_N: U8, cell_N: I64, weight_NW: I64, sum_OFCW: I64) -> None:
+    """Add every event's weights to its outcome, frame and cell."""
+    for n in range(len(outcome_N)):
+        for w in range(weight_NW.shape[1]):
+            sum_OFCW[outcome_N[n], frame_N[n], cell_N[n], w] += weight_NW[n, w]
+
+
+@njit(cache=True, nogil=True)
+def add_up_pairs(baseline_N: I16, candidate_N: I16, cell_N: I64, weight_NW: I64, sum_OQCW: I64) -> None:
+    """Add every event's weights to its pair of outcomes and cell."""
+    for n in range(len(baseline_N)):
+        for w in range(weight_NW.shape[1]):
+            sum_OQCW[baseline_N[n], candidate_N[n], cell_N[n], w] += weight_NW[n, w]

@@ -103,13 +103,14 @@ class ReliabilitySummary:
 
 
 @dataclass(frozen=True)
-class NearCopySummary:
-    """How well the scores of near-copies agree: differences, and (threshold, equal share, at most changed)."""
+class AgreementSummary:
+    """How well given scores agree with others: differences, and (threshold, equal share, at most changed).
+
+    counts : contents; those that carry the score of a near-copy, for near-copies alone; those that were checked.
+    """
 
     column: str
-    contents: int
-    propagated: int
-    checked: int
+    counts: tuple[int, ...]
     mean: float | None
     largest: float | None
     sides: tuple[tuple[float, float, float], ...]
@@ -177,7 +178,8 @@ class RunSummary:
     scores: tuple[ScoreShape, ...]
     reliability: tuple[ReliabilitySummary, ...]
     calibration: Mapping[str, Mapping[str, Any]]
-    near_copies: tuple[NearCopySummary, ...]
+    near_copies: tuple[AgreementSummary, ...]
+    drift: tuple[AgreementSummary, ...]
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
@@ -245,7 +247,8 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         scores=tuple(_scores(row) for row in summary["scores"]),
         reliability=tuple(_reliability(row) for row in summary["reliability"]),
         calibration=summary["calibration"],
-        near_copies=tuple(_near_copies(column, row) for column, row in summary["near_copies"].items()),
+        near_copies=_agreements(summary["near_copies"], "contents", "propagated", "members"),
+        drift=_agreements(summary["drift"], "contents", "members"),
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
@@ -297,16 +300,16 @@ def _reliability(row: Mapping[str, Any]) -> ReliabilitySummary:
     return ReliabilitySummary(row["column"], row["policy"], row["labels"], bins, *errors)
 
 
-def _near_copies(column: str, row: Mapping[str, Any]) -> NearCopySummary:
-    sides = tuple((side["threshold"], side["equal"], side["changed_high"]) for side in row["sides"])
-    return NearCopySummary(
-        column=column,
-        contents=row["contents"],
-        propagated=row["propagated"],
-        checked=row["members"],
-        mean=row["mean_difference"],
-        largest=row["max_difference"],
-        sides=sides,
+def _agreements(rows: Mapping[str, Mapping[str, Any]], *counts: str) -> tuple[AgreementSummary, ...]:
+    return tuple(
+        AgreementSummary(
+            column=column,
+            counts=tuple(row[name] for name in counts),
+            mean=row["mean_difference"],
+            largest=row["max_difference"],
+            sides=tuple((side["threshold"], side["equal"], side["changed_high"]) for side in row["sides"]),
+        )
+        for column, row in rows.items()
     )
 
 

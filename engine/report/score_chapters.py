@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.records import UNCALIBRATED
 from engine.report import wording
 from engine.report.page import Block, Cell, Curve, Gallery, Grid, Group, Reliability, Section, Shape, Text
-from engine.report.run_summary import NearCopySummary, ReliabilitySummary, RunSummary, ScoreShape
+from engine.report.run_summary import AgreementSummary, ReliabilitySummary, RunSummary, ScoreShape
 
 
 def scores(run: RunSummary) -> Section | None:
@@ -14,7 +14,7 @@ def scores(run: RunSummary) -> Section | None:
         return None
     said = "Shares of each group by score, estimated from the audit by design weights: further apart is better."
     shapes = Gallery(tuple(_shape(i, s) for i, s in enumerate(run.scores)))
-    return Section("scores", "Scores by label", (Text(said), shapes, *_near_copies(run)))
+    return Section("scores", "Scores by label", (Text(said), shapes, *_near_copies(run), *_drift(run)))
 
 
 def reliability(run: RunSummary) -> Section | None:
@@ -67,16 +67,29 @@ def _near_copies(run: RunSummary) -> tuple[Block, ...]:
         "themselves as well: the table shows how the two scores agree, and at how many of all such contents, at most "
         "(95 % for each threshold), a strategy that compares with it would decide otherwise."
     )
-    head = ("Scores", "Contents", "Carried", "Checked", "Mean difference", "Largest", "Threshold", "Same side", "Other")
-    rows = tuple(row for facts in run.near_copies for row in _agreement_rows(facts))
-    return (Text(said), Grid("near-copies", head, (Group("", rows),)))
+    return (Text(said), _agreement("near-copies", ("Contents", "Carried", "Checked"), run.near_copies))
 
 
-def _agreement_rows(facts: NearCopySummary) -> tuple[tuple[Cell, ...], ...]:
-    counts = (facts.contents, facts.propagated, facts.checked)
+def _drift(run: RunSummary) -> tuple[Block, ...]:
+    if not run.drift:
+        return ()
+    said = (
+        "Some models score in int8, which rounds. Some of their contents were drawn at random and scored in float32 as "
+        "well: the table shows how the two scores agree, and at how many of all contents, at most (95 % for each "
+        "threshold), a strategy that compares with it would decide otherwise in float32."
+    )
+    return (Text(said), _agreement("int8", ("Contents", "Checked"), run.drift))
+
+
+def _agreement(name: str, counts: tuple[str, ...], found: tuple[AgreementSummary, ...]) -> Grid:
+    head = ("Scores", *counts, "Mean difference", "Largest", "Threshold", "Same side", "Other")
+    return Grid(name, head, (Group("", tuple(row for facts in found for row in _agreement_rows(facts))),))
+
+
+def _agreement_rows(facts: AgreementSummary) -> tuple[tuple[Cell, ...], ...]:
     first = (
         Cell(wording.clip(facts.column, 60), tone="code"),
-        *(Cell(wording.count(number), tone="number") for number in counts),
+        *(Cell(wording.count(number), tone="number") for number in facts.counts),
         *(Cell(wording.DASH if x is None else f"{x:.3g}", tone="number") for x in (facts.mean, facts.largest)),
     )
     empty = (Cell("", tone="code"), *(Cell("", tone="number") for _ in range(len(first) - 1)))

@@ -94,9 +94,10 @@ def strategy_facts(facts: Facts) -> list[dict[str, Any]]:
         rules = []
         for i, rule in enumerate(facts.table.rules[s]):
             more = {} if rule.guard or i == len(facts.table.rules[s]) - 1 else next(known, {})
-            if count_O[i] or more:
-                said = {"rule": rule_words(facts.table.rules[s], i), "creatives": int(count_O[i])}
-                rules.append({**said, "share": round(int(count_O[i]) / whole, 9), **more})
+            count = int(sum(count_O[_outcomes_of(facts.table.rules[s], i)])) if more else int(count_O[i])
+            if count or more:
+                said = {"rule": rule_words(facts.table.rules[s], i), "creatives": count}
+                rules.append({**said, "share": round(count / whole, 9), **more})
         out.append({"name": strategy.name, "words": strategy.words, "rules": rules})
     return out
 
@@ -118,6 +119,12 @@ def truth_by_key(truths: Sequence[Estimate]) -> dict[tuple[str | None, ...], flo
     return {key_of(truth): truth.estimate for truth in truths}
 
 
+def _outcomes_of(rules: Sequence[Rule], index: int) -> list[int]:
+    """Return the outcomes that come of one rule: its own, and those of its reviews where reviewers have a capacity."""
+    said = rules[index].said
+    return [i for i, rule in enumerate(rules) if i == index or (said and rule.said.startswith(f"{said}, "))]
+
+
 def decision_words(rule: Rule) -> str:
     """Return what a rule decides, such as `LIMIT 0.25`."""
     return f"{rule.decision.name} {rule.share:g}" if rule.share < 1 else rule.decision.name
@@ -126,6 +133,8 @@ def decision_words(rule: Rule) -> str:
 def rule_words(rules: Sequence[Rule], index: int) -> str:
     """Return which rule of a strategy one is, and what it decides."""
     rule = rules[index]
+    if rule.said:
+        return f"{rule.said}: {decision_words(rule)}" + (f", then {rule.final.name}" if rule.final is not None else "")
     if rule.guard:
         return "a score is missing: REVIEW"
     name = decision_words(rule)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.score.folder import Activation
 
 # Part of every fingerprint. Raise it with any change here or in shapes.py, tokens.py, transformer.py, text.py,
-# exact.py, encoder.py, loops.py, packed.py, packing.py that may change a bit of some score: product size,
+# exact.py, encoder.py, loops.py, packed.py, packing.py, quantized.py that may change a bit of some score: product size,
 # attention, activation, clip, join. All is made anew.
 KERNEL_VERSION = 2
 

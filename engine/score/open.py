@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from engine.errors import DataError
 from engine.score.device import choose_device
 from engine.score.image import HuggingFaceImage, open_image_scorer
 from engine.score.opening import Opening
@@ -20,10 +21,13 @@ def open_scorer(opening: Opening) -> AnyScorer:
 
     Raises
     ------
-    DataError : the folder cannot be loaded whole. MachineError : the device is absent, or too old for the dtype.
+    DataError : the folder cannot be loaded whole, or has no path in int8. MachineError : the device is absent, or has
+        no fast arithmetic of the dtype.
     """
     folder, device = opening.folder, choose_device(opening.device, opening.dtype)
     if folder.kind == "image":
+        if device.dtype == "int8":
+            raise DataError(f"{folder.path}: reads pictures, and dtype int8 belongs to texts; use float32")
         return open_image_scorer(
             folder, device=device, threads=opening.threads, limits=opening.limits, frames=opening.frames
         )

@@ -1,4 +1,4 @@
-"""The forward pass of a BERT-like classifier over packed tokens, on a CPU in float32.
+"""The forward pass of a BERT-like classifier over packed tokens, on a CPU, its layers in float32 or int8.
 
 Of the last layer everything but keys and values is computed for first tokens alone: the classifier reads nothing else.
 Array letters: T rows of a tile, S its contents, H width, U contents, K classes.
@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.records import F32
 from engine.score import loops
-from engine.score.encoder import Encoder, Layer, Linear, Norm
+from engine.score.encoder import Encoder, Layer, Norm, Product
 from engine.score.packing import Tile, full_rows, plan_tiles
 from engine.score.tokens import Tokens
 
@@ -83,19 +83,20 @@ class _Pass:
         self._context = _aligned(rows * width)
         self._product = _aligned(rows * width)
         self._inner = _aligned(rows * inner)
+        mix = encoder.layers[-1].mix
+        self._queries, self._others = mix.columns(0, width), mix.columns(width, 3 * width)
 
     def read(self, tokens: Tokens, tile: Tile) -> tuple[F32, F32]:
         """Return x and attended values of first tokens, shape (S, H) each, as the end of the last layer needs them."""
         x_TH = self._embed(tokens, tile)
         context_TH = _rows(self._context, tile.rows, self._encoder.width)
         context_TH[tile.tokens :] = 0
-        *layers, last = self._encoder.layers
-        for layer in layers:
+        for layer in self._encoder.layers[:-1]:
             mixed_TM = self._multiply(x_TH, layer.mix, self._mixed)
             loops.add_bias(mixed_TM, layer.mix.bias_O)
             _attend(mixed_TM, tile, self._encoder.heads, context_TH)
             self._end_layer(layer, x_TH, context_TH)
-        return x_TH[tile.first_S], self._attend_first(last, x_TH, tile)
+        return x_TH[tile.first_S], self._attend_first(x_TH, tile)
 
     def finish(self, x_SH: F32, context_SH: F32) -> F32:
         """Return logits, shape (S, K), from what `read` returned."""
@@ -132,23 +133,20 @@ class _Pass:
         loops.add_bias_and_activate(inner_TI, layer.up.bias_O, self._encoder.activation)
         _normalise(x_TH, self._multiply(inner_TI, layer.down, self._product), layer.down, layer.down_norm)
 
-    def _attend_first(self, layer: Layer, x_TH: F32, tile: Tile) -> F32:
-        """Return what the first tokens gather, shape (S, H)."""
+    def _attend_first(self, x_TH: F32, tile: Tile) -> F32:
+        """Return what the first tokens gather in the last layer, shape (S, H)."""
         width, contents = self._encoder.width, len(tile.index_S)
-        queries, others = layer.mix.columns(0, width), layer.mix.columns(width, 3 * width)
-        pair_TM = self._multiply(x_TH, others, self._mixed)
-        loops.add_bias(pair_TM, others.bias_O)
+        pair_TM = self._multiply(x_TH, self._others, self._mixed)
+        loops.add_bias(pair_TM, self._others.bias_O)
         first_TH = _filled(_rows(self._context, full_rows(contents), width), x_TH[tile.first_S])
-        query_TH = self._multiply(first_TH, queries, self._product)
-        loops.add_bias(query_TH, queries.bias_O)
+        query_TH = self._multiply(first_TH, self._queries, self._product)
+        loops.add_bias(query_TH, self._queries.bias_O)
         return _attend_first(query_TH, pair_TM, tile, self._encoder.heads)
 
-    def _multiply(self, x_TI: F32, layer: Linear, scratch: F32) -> F32:
+    def _multiply(self, x_TI: F32, product: Product, scratch: F32) -> F32:
         """Return x times the weight, without the bias, in scratch memory."""
-        import torch
-
-        y_TO = _rows(scratch, len(x_TI), len(layer.bias_O))
-        torch.mm(torch.from_numpy(x_TI), layer.weight_IO, out=torch.from_numpy(y_TO))
+        y_TO = _rows(scratch, len(x_TI), len(product.bias_O))
+        product.multiply(x_TI, y_TO)
         return y_TO
 
 
@@ -179,7 +177,7 @@ def _attend_first(query_TH: F32, pair_TM: F32, tile: Tile, heads: int) -> F32:
     return torch.cat(gathered).numpy()
 
 
-def _normalise(x_TH: F32, plus_TH: F32, layer: Linear, norm: Norm) -> None:
+def _normalise(x_TH: F32, plus_TH: F32, layer: Product, norm: Norm) -> None:
     loops.add_and_normalise(x_TH, plus_TH, layer.bias_O, norm.weight_H, norm.shift_H, norm.epsilon)
 
 

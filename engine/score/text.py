@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.errors import DataError
 from engine.records import F32, I64, Contents
 from engine.score.device import Device
-from engine.score.encoder import read_encoder
+from engine.score.encoder import Encoder, read_encoder
 from engine.score.exact import Exact
 from engine.score.fields import FieldRule
 from engine.score.folder import ModelFolder
 from engine.score.kernel import activate
 from engine.score.packed import Packed
+from engine.score.quantized import quantize_layers
 from engine.score.tokens import Tokens, tokenize
 from engine.score.transformer import Transformer, load_transformer
 
@@ -80,6 +82,8 @@ class HuggingFaceText:
         self._tokenizer, self._blank = transformer.tokenizer, transformer.blank
         self._attention, self._pad_adopted = transformer.attention, transformer.pad_adopted
         encoder = read_encoder(transformer.model) if device.name == "cpu" else "it is on a GPU"
+        if device.dtype == "int8":
+            encoder = _quantized(folder, encoder)
         self._why_not_packed = encoder if isinstance(encoder, str) else ""
         self._path: Packed | Exact
         if isinstance(encoder, str):
@@ -159,9 +163,16 @@ def open_text_scorer(
 
     Raises
     ------
-    DataError : the folder cannot be loaded whole (see `load_transformer`).
+    DataError : the folder cannot be loaded whole (see `load_transformer`), or int8 was asked for and it has no packed
+        path.
     """
     import torch
 
     torch.set_float32_matmul_precision("highest")  # no TF32: a GPU stays within 1e-6 of a CPU
     return HuggingFaceText(folder, load_transformer(folder, device), device, threads, fields or FieldRule())
+
+
+def _quantized(folder: ModelFolder, encoder: Encoder | str) -> Encoder:
+    if isinstance(encoder, str):
+        raise DataError(f"{folder.path}: dtype int8 is for models of packed tokens, but {encoder}; use float32")
+    return quantize_layers(encoder)

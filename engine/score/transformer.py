@@ -86,7 +86,7 @@ def load_model(folder: ModelFolder, device: Device) -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
-            dtype=getattr(torch, device.dtype),
+            dtype=getattr(torch, device.stored),
             attn_implementation="sdpa" if getattr(kind, "_supports_sdpa", False) else "eager",
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are named; _refuse_partial refuses them

@@ -12,9 +12,10 @@ from engine import store
 from engine.calendar import midnights
 from engine.execute import Needs
 from engine.read.columns import as_column
+from engine.read.sampling import uniform
 from engine.read.segments import Medians
-from engine.records import I32, I64, U8, WEIGHTS, Flags, Segments
-from engine.replay.history import History
+from engine.records import I32, I64, U8, U64, WEIGHTS, Flags, Segments
+from engine.replay.history import make_history
 from engine.stages.read import Creatives, creatives_plan
 from engine.stages.run import Run, read_identified
 from engine.stages.score import Scored
@@ -64,7 +65,7 @@ def collect_events(
     time_N = sorted_by_time("submitted_at").cast(pa.int64()).to_numpy()
     rejects_N, known_N = _reviewed(run, sorted_by_time("creative_id"))
     period = np.flatnonzero(table[COUNTED].to_numpy())
-    history = History(
+    history = make_history(
         time_N=time_N,
         advertiser_N=_codes(sorted_by_time("advertiser_id")),
         content_N=_codes(sorted_by_time(contents[0])) if contents else np.zeros(0, np.int32),
@@ -80,8 +81,17 @@ def collect_events(
         weight_NW=np.stack([numbers(name) for name in WEIGHTS], axis=1),
         rejects_N=rejects_N,
         known_N=known_N,
+        key_N=_keys(run, sorted_by_time("creative_id")),
+        seed=run.config.seed,
     )
     return Events(found, rank[period], table[KEPT].to_numpy()[period])
+
+
+def _keys(run: Run, ids: pa.Array) -> U64:
+    """Return what each creative's draws start from; empty where nothing is drawn."""
+    if not any(strategy.memory.outcome == "drawn" for strategy in run.prepared.asking.strategies):
+        return np.zeros(0, np.uint64)
+    return uniform(ids, 0).view(np.uint64)
 
 
 def _midnights(run: Run, time_N: I64) -> I64:

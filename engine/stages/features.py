@@ -11,7 +11,7 @@ from engine.calendar import hour_column, weekday_column
 from engine.expression.features import ADVERTISER_AGE, HOUR, WEEKDAY, velocity_hours
 from engine.read.creatives import ROW
 from engine.records import F64, I64
-from engine.replay.history import History, advertiser_age, velocity
+from engine.replay.history import History, advertiser_age, make_history, velocity
 from engine.stages.run import Run
 from engine.tasks.creatives import CreativesPlan, features_path
 
@@ -59,7 +59,7 @@ def _derived(table: pa.Table, names: tuple[str, ...], time_zone: str) -> dict[st
         order = pc.sort_indices(table, sort_keys=[("submitted_at", "ascending"), ("creative_id", "ascending")])
         order_N = order.to_numpy()
         who = table["advertiser_id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int32)
-        history = History(at_N[order_N], who[order_N], np.zeros(0, np.int32), np.zeros(0, np.int64), 0)
+        history = make_history(at_N[order_N], who[order_N], np.zeros(0, np.int32), np.zeros(0, np.int64), 0)
         for name in past:
             found[name] = np.empty(len(at_N))
             found[name][order_N] = _of_the_past(history, name)

@@ -16,10 +16,10 @@ from engine.tasks.machine import MachineTask
 from engine.tasks.score import ScoreTask
 
 
-def score_missing(run: Run, level: int, sheets: Sequence[ScoreSheet], scores: store.ScoreStore) -> None:
-    """Score what the sheets miss, and take it up."""
+def score_missing(run: Run, name: str, sheets: Sequence[ScoreSheet], scores: store.ScoreStore) -> None:
+    """Score what the sheets miss, and take it up. name : of the folder that says what is to do."""
     config, spec = run.config, run.prepared.spec
-    folder = run.directory.path / "todo" / str(level)
+    folder = run.directory.path / "todo" / name
     sheets = [sheet for sheet in sheets if sheet.missing_U.any()]
     todo = []
     for shard, table in zip(run.shards, _todo(run, sheets), strict=True):

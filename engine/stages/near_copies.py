@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,13 +61,3 @@ def find_near_copies(run: Run, reading: Reading, contents: ContentList) -> NearC
     representative_U = np.empty(len(order), np.int64)
     representative_U[order] = order[leader]
     return NearCopies(representative_U, section.check, run.config.seed)
-
-
-def thresholds(run: Run, column: str) -> tuple[float, ...]:
-    """Return the numbers that strategies compare a score column with."""
-    values = [value for atom in run.prepared.table.atoms if atom.column == column for value in _values(atom.value)]
-    return tuple(sorted({value for value in values if isinstance(value, float)}))
-
-
-def _values(value: object) -> Sequence[object]:
-    return value if isinstance(value, tuple) else (value,)

@@ -34,6 +34,9 @@ class Ground:
     events: Events | None
 
 
+_LARGE = 1 << 28
+
+
 @dataclass(frozen=True)
 class Wanted:
     """One replay.
@@ -76,6 +79,7 @@ def find_ground(run: Run, creatives: Creatives, scored: Scored) -> Ground:
 def replay_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground, wanted: Wanted) -> Replayed:
     """Replay strategies over all creatives of the period: rules by shard, then those that remember over all events."""
     table = _with_memory(run, wanted.table)
+    segments = overall(ground.segments) if wanted.whole else ground.segments
     plan = ReplayPlan(
         creatives=creatives_plan(run, creatives),
         table=table,
@@ -85,19 +89,22 @@ def replay_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground,
         kept_ids=None if wanted.keep_all or run.prepared.spec.sample else run.labelled,
         pair=wanted.pair,
         whole=wanted.whole,
+        folded=_folds(table, segments),
+        threads=run.config.execute.threads_per_worker,
     )
     asked = [wanted.keep_all, wanted.keep_identity, wanted.pair, wanted.whole, repr(table.rules), repr(table.struck)]
     identity = store.fingerprint([run.identity, asked, [repr(s.memory) for s in table.strategies], scored.hashes])
     folder = run.directory.path / "cells" / wanted.name
-    run.map("replay", ReplayTask(folder, identity), run.shards, Needs(), plan)
-    segments = overall(ground.segments) if wanted.whole else ground.segments
+    run.map("replay", ReplayTask(folder, identity), run.shards, Needs(cpus=float(plan.threads)), plan)
     outcomes, cells = table.outcomes, len(segments.cell_level_CK)
-    sums = np.zeros((len(table.strategies), outcomes, 2, cells, len(WEIGHTS)), np.int64)
+    parts = len(segments.name) if plan.folded else cells
+    sums = np.zeros((len(table.strategies), outcomes, 2, parts, len(WEIGHTS)), np.int64)
     swap = np.zeros((outcomes, outcomes, cells, len(WEIGHTS)) if wanted.pair else (0, 0, 0, 0), np.int64)
     tables = [read_identified(store.shard_path(folder, s.number), identity) for s in run.shards]
     kept = pa.concat_tables(read_identified(kept_path(folder, s.number), identity) for s in run.shards)
     whole = np.zeros((2, cells, len(WEIGHTS)), np.int64)
-    replayed = Replayed(replace(wanted, table=table), read_totals(tables, Totals(sums, swap, whole)), segments, kept)
+    totals = read_totals(tables, Totals(sums, swap, whole, plan.folded))
+    replayed = Replayed(replace(wanted, table=table), totals, segments, kept)
     if not any(strategy.memory for strategy in table.strategies):
         return replayed
     assert ground.events is not None
@@ -112,6 +119,14 @@ def _with_memory(run: Run, table: StrategyTable) -> StrategyTable:
         for s, strategy in enumerate(table.strategies)
     ]
     return replace(table, rules=tuple(rules))
+
+
+def _folds(table: StrategyTable, segments: Segments) -> bool:
+    """Say whether sums by cell would take more than 256 MiB, and those by segment less; memory is counted by cell."""
+    cells = len(segments.cell_level_CK)
+    size = len(table.strategies) * table.outcomes * 2 * len(WEIGHTS) * 8
+    remembers = any(strategy.memory for strategy in table.strategies)
+    return size * cells > _LARGE and len(segments.name) < cells and not remembers
 
 
 def _medians(run: Run, segments: Segments) -> Medians | None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from engine import store
@@ -22,10 +21,12 @@ from engine.read.images import NO_PICTURE
 from engine.records import Flags, ScoreTable
 from engine.replay.asking import asks_always, levels
 from engine.score.folder import ModelFolder
+from engine.stages.agreement import agreement_facts
 from engine.stages.asked import asked_of, contents_of, distinct_contents
 from engine.stages.calibration import calibrated, fit_maps, map_facts
+from engine.stages.drift import drift_facts, float32_check
 from engine.stages.missing import score_missing, this_machine
-from engine.stages.near_copies import find_near_copies, thresholds
+from engine.stages.near_copies import find_near_copies
 from engine.stages.read import Creatives
 from engine.stages.run import Run, models_read
 from engine.stages.sheet import ScoreSheet, score_table
@@ -39,7 +40,8 @@ class Scored:
     hashes : of the run's own score files. contents : model → contents that it scored for this run, whenever that was.
     billed : model → strategy → contents that the strategy alone would have it score, None where nobody knows.
     scored_now : those that were scored now rather than found. twice : by this run and by another one at the same time.
-    calibration, near_copies : what the report says of maps and of scores that stand for near-copies, by score column.
+    calibration, near_copies, drift : what the report says of maps, of scores that stand for near-copies and of scores
+        in int8, by score column.
     """
 
     tables: tuple[ScoreTable, ...] = ()
@@ -50,6 +52,7 @@ class Scored:
     twice: dict[str, int] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     near_copies: dict[str, Any] = field(default_factory=dict)
+    drift: dict[str, Any] = field(default_factory=dict)
 
 
 def score_stage(run: Run, creatives: Creatives, *, scores_exist: bool = False) -> Scored:
@@ -127,15 +130,27 @@ def _score(run: Run, creatives: Creatives, plans: Sequence[ModelPlan], scores_ex
             sheet.read(scores, machine)
             scored.scored_now[sheet.plan.name] = int(sheet.missing_U.sum())
             sheet.twice = 0  # what earlier runs computed twice was counted then
-        lacking = max(scored.scored_now[name] for name in level)
+        checks = {sheet.plan.name: check for sheet in sheets if (check := float32_check(sheet))}
+        for check in checks.values():
+            check.read(scores, machine)
+        lacking = max(int(sheet.missing_U.sum()) for sheet in (*sheets, *checks.values()))
         if scores_exist and lacking:
             raise DataError(f"{run.directory.path}: {lacking} contents lack scores; run `backtest score` first")
-        score_missing(run, number, sheets, scores)
+        score_missing(run, str(number), sheets, scores)
+        _score_checks(run, f"{number}-float32", list(checks.values()), scores)
         for sheet in sheets:
             if not run.prepared.spec.missing_score_allowed:
                 sheet.refuse_missing(str(scores.path))
-            _keep(run, creatives, scored, sheet, contents[sheet.plan.reading].replayed_U)
+            _keep(run, creatives, scored, sheet, checks.get(sheet.plan.name), contents[sheet.plan.reading].replayed_U)
     return scored
+
+
+def _score_checks(run: Run, name: str, checks: Sequence[ScoreSheet], scores: store.ScoreStore) -> None:
+    """Score what no model of the level, which may be one of the same folder in float32, has scored by now."""
+    for check in checks:
+        check.read(scores)
+    if any(check.missing_U.any() for check in checks):
+        score_missing(run, name, checks, scores)
 
 
 def _settle_without_pictures(run: Run, sheet: ScoreSheet) -> None:
@@ -155,8 +170,10 @@ def _settle_without_pictures(run: Run, sheet: ScoreSheet) -> None:
     sheet.settle(NO_PICTURE, 0.0 if zero else float("nan"))
 
 
-def _keep(run: Run, creatives: Creatives, scored: Scored, sheet: ScoreSheet, replayed_U: Flags) -> None:
-    """Commit the run's own copy of a model's scores."""
+def _keep(
+    run: Run, creatives: Creatives, scored: Scored, sheet: ScoreSheet, check: ScoreSheet | None, replayed_U: Flags
+) -> None:
+    """Commit the run's own copy of a model's scores. check : the same in float32, of a model in int8."""
     plan, table = sheet.plan, sheet.table()
     maps = fit_maps(run, creatives, plan, table)
     facts = {
@@ -164,6 +181,7 @@ def _keep(run: Run, creatives: Creatives, scored: Scored, sheet: ScoreSheet, rep
         "billed": _billed(run, creatives, sheet, replayed_U),
         "machines": dict(sheet.machines),
         "near_copies": {} if sheet.copies is None else _agreement(run, sheet, maps),
+        "drift": {} if check is None else drift_facts(run, sheet, check, maps),
     }
     store.commit_bytes(facts_path(run, plan.name), json.dumps(facts, sort_keys=True).encode(), _identity(run, plan))
     made_by = {"fingerprint": plan.fingerprint, "model": plan.name}
@@ -188,6 +206,7 @@ def _take_up(
     scored.hashes = (*scored.hashes, done.hash)
     scored.calibration |= map_facts(plan, maps)
     scored.near_copies |= facts["near_copies"]
+    scored.drift |= facts.get("drift", {})
 
 
 def _billed(run: Run, creatives: Creatives, sheet: ScoreSheet, replayed_U: Flags) -> dict[str, int | None]:
@@ -207,26 +226,12 @@ def _billed(run: Run, creatives: Creatives, sheet: ScoreSheet, replayed_U: Flags
 
 
 def _agreement(run: Run, sheet: ScoreSheet, maps: Mapping[str, CalibrationMap]) -> dict[str, Any]:
-    """Return, per score column, how many contents carry a near-copy's score and how that of the checked ones agreed.
-
-    Compared is what strategies read: calibrated scores where there is a map.
-    """
-    from engine.read.near_copies import agreement
-
-    found = {}
+    """Return, per score column, how many contents carry a near-copy's score and how that of the checked ones agreed."""
     checked_U = sheet.checked_U
-    for p, policy in enumerate(sheet.plan.policies):
-        column = f"{sheet.plan.name}.{policy}"
-        score_U = maps[policy].apply(sheet.score_UP[:, p]) if policy in maps else sheet.score_UP[:, p]
-        own, given = score_U[checked_U], score_U[sheet.representative_U[checked_U]]
-        known = ~(np.isnan(own) | np.isnan(given))
-        facts = asdict(agreement(given[known], own[known], thresholds(run, column)))
-        facts |= {key: None for key in ("mean_difference", "max_difference") if not known.any()}
-        if not known.any():
-            facts["sides"] = []
-        counts = {"contents": int(sheet.asked_U.sum()), "propagated": sheet.propagated}
-        found[column] = facts | counts | {"without_score": int((~known).sum())}
-    return found
+    given_nP, own_nP = sheet.score_UP[sheet.representative_U[checked_U]], sheet.score_UP[checked_U]
+    counts = {"contents": int(sheet.asked_U.sum()), "propagated": sheet.propagated}
+    facts = agreement_facts(run, sheet.plan, maps, given_nP, own_nP)
+    return {column: found | counts for column, found in facts.items()}
 
 
 def _identity(run: Run, plan: ModelPlan) -> str:

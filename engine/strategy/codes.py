@@ -55,13 +55,13 @@ def list_codes(strategy: Strategy, rules: Sequence[Rule], struck: Sequence[Rule]
     UsageError : more outcomes than a code can number.
     """
     memory = strategy.memory
-    plain = (*rules, *(replace(rule, state=STRUCK) for rule in struck))
+    plain = (*_named(rules, ""), *(replace(rule, state=STRUCK) for rule in _named(struck, "struck ")))
     meaning = list(plain)
     copy = len(meaning) if memory.copies else -1
     if memory.copies:
-        meaning += [Rule(ALWAYS, Decision.REJECT, policy=policy, state=COPY) for policy in (None, *policies)]
+        meaning += [_copy(policy) for policy in (None, *policies)]
     waits = np.full(len(plain), -1, np.int64)
-    if memory.capacity is not None:
+    if memory.capacity is not None and memory.queues:
         for o, rule in enumerate(plain):
             if rule.decision is Decision.REVIEW:
                 waits[o] = len(meaning)
@@ -77,13 +77,36 @@ def list_codes(strategy: Strategy, rules: Sequence[Rule], struck: Sequence[Rule]
         owner_C=np.array([policies.index(r.policy) if r.policy in policies else -1 for r in meaning], np.int8),
         waited_C=np.array([rule.waited for rule in meaning], np.int64),
         queued_C=np.array([rule.queued for rule in meaning], bool),
-        pending_C=np.array([rule.final is Decision.PENDING for rule in meaning], bool),
+        pending_C=np.array([rule.state == PENDING for rule in meaning], bool),
     )
+
+
+def _named(rules: Sequence[Rule], kind: str) -> list[Rule]:
+    """Return rules that say which one they are; the last one always fires."""
+    out, number = [], 0
+    for i, rule in enumerate(rules):
+        number += not rule.guard
+        said = f"{kind}otherwise" if i == len(rules) - 1 else f"{kind}rule {number}"
+        out.append(replace(rule, said="a score is missing" if rule.guard else said))
+    return out
+
+
+def _copy(policy: str | None) -> Rule:
+    owed = f", {policy}" if policy else ""
+    return Rule(ALWAYS, Decision.REJECT, policy=policy, state=COPY, said=f"{COPY}{owed}")
 
 
 def _waiting(rule: Rule, max_wait: int, overflow: Decision) -> list[Rule]:
     """Return what can become of a review: done after 0, 1, … days, never done, not yet done."""
     final = Decision.LIMIT if overflow is Decision.APPROVE and rule.share < 1 else overflow
-    done = [replace(rule, waited=days, queued=True) for days in range(max_wait + 1)]
-    late = replace(rule, final=final, final_share=rule.share, waited=max_wait, queued=True, state=OVERFLOW)
-    return [*done, late, replace(rule, final=Decision.PENDING, queued=True, state=PENDING)]
+    asked = replace(rule, queued=True)
+    done = [replace(asked, waited=days, said=f"{rule.said}, {_later(days)}") for days in range(max_wait + 1)]
+    late = replace(asked, final=final, final_share=rule.share, waited=max_wait, state=OVERFLOW)
+    last = replace(asked, final=Decision.PENDING, state=PENDING)
+    return [*done, *(replace(each, said=f"{rule.said}, {each.state}") for each in (late, last))]
+
+
+def _later(days: int) -> str:
+    if days == 0:
+        return "reviewed on the same day"
+    return f"reviewed {days} day{'s' if days > 1 else ''} later"

@@ -40,7 +40,8 @@ class Review:
 class Rule:
     """`when` this holds, `then` decide so. `policy` is the one the decision is owed to, None where unknown.
 
-    waited, queued, state : what memory made of a decision: days in a queue, decided at the end of a day, in words.
+    waited, queued, state : what memory made of a decision: days in a queue, decided at the end of a day, see codes.py.
+    said : how the outcome is called where its place among the rules does not say it.
     share_of : the parameter that gives the share of a LIMIT, until it is bound.
     written : `when` in the operator's words.
     """
@@ -55,6 +56,7 @@ class Rule:
     waited: int = 0
     queued: bool = False
     state: str = ""
+    said: str = field(default="", compare=False)
     share_of: str | None = None
     written: Written | None = field(default=None, compare=False, repr=False)
 

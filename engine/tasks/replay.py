@@ -25,6 +25,7 @@ class ReplayPlan:
     """What every worker of the replay shares.
 
     kept_ids : creatives whose outcomes are kept, None for all. whole : sum over all creatives alone, as one cell.
+    folded : sums by strategy are kept by segment, not by cell. threads : of one worker.
     """
 
     creatives: CreativesPlan
@@ -35,6 +36,8 @@ class ReplayPlan:
     kept_ids: pa.Array | None
     pair: tuple[int, int] | None
     whole: bool = False
+    folded: bool = False
+    threads: int = 1
 
     @property
     def cells(self) -> int:
@@ -64,7 +67,10 @@ class ReplayTask:
             kept = np.arange(table.num_rows)
             if plan.kept_ids is not None:
                 kept = np.flatnonzero(pc.is_in(table["creative_id"], plan.kept_ids).to_numpy())
-            replayed = replay(plan.table, creatives, plan.cells, kept, plan.pair, whole)
+            members = plan.segments.member_GC if plan.folded else None
+            replayed = replay(
+                plan.table, creatives, plan.cells, kept, plan.pair, whole, member_GC=members, threads=plan.threads
+            )
             rows = _kept_rows(table, creatives, plan, kept, replayed.outcome_Sn)
             store.commit_table(kept_path(self.folder, shard.number), rows, self.identity)
             done = store.commit_table(path, _totals_table(replayed.totals), self.identity)

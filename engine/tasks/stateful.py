@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from engine import store
-from engine.records import F64, I8, I16, I32, I64, U8, WEIGHTS, Column, Flags, Receipt, Shard
-from engine.replay import kernels
+from engine.records import F64, I8, I16, I32, I64, U8, U64, WEIGHTS, Column, Flags, Receipt, Shard
+from engine.replay.draws import draw_rejections
 from engine.replay.history import History
-from engine.replay.replay import decide, pack_atoms
+from engine.replay.replay import decide
 from engine.replay.walk import Decided, Reviewers, walk
-from engine.state import Capacity
+from engine.replay.walk_kernels import add_up, add_up_pairs
+from engine.state import Capacity, Memory
 from engine.strategy import Strategy, StrategyTable, build_table
 from engine.strategy.codes import Codes, list_codes
 from engine.tasks.work import Work
@@ -26,6 +28,7 @@ class EventTable:
 
     columns : what rules read. cell_N, frame_N, weight_NW : as in replay.Creatives, 0 where not counted.
     counted_N : in the period. rejects_N, known_N : history's reviewers found it violating, and when that was known.
+    key_N, seed : of the creative's own draws.
     """
 
     history: History
@@ -36,6 +39,8 @@ class EventTable:
     weight_NW: I64
     rejects_N: U8
     known_N: I64
+    key_N: U64
+    seed: int
 
     def as_one_cell(self) -> EventTable:
         """Return the events without segments."""
@@ -80,19 +85,40 @@ class StatefulTask:
         return Receipt(unit.number, str(done.path), unit.rows, done.hash)
 
 
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """A stateful strategy over events: what its rules decide, what reviewers see, and what can come of it."""
+
+    memory: Memory
+    codes: Codes
+    decided: Decided
+    reviewers: Reviewers
+
+
 def outcomes_of(events: EventTable, strategy: Strategy, policies: tuple[str, ...], *, missing_to_review: bool) -> I16:
     """Return the outcome of every event under one strategy, with its memory if it has one."""
-    table = build_table([strategy], missing_to_review=missing_to_review)
-    rows = len(events.counted_N)
-    atom_KW = pack_atoms(table.atoms, events.columns, rows)
-    normal_N = decide(table, 0, atom_KW, rows)
     if not strategy.memory:
-        return normal_N
+        return _decide(events, [strategy], missing_to_review=missing_to_review)[0]
+    found = remembered(events, strategy, policies, missing_to_review=missing_to_review)
+    return walk(events.history, found.memory, found.codes, found.decided, found.reviewers)
+
+
+def remembered(
+    events: EventTable, strategy: Strategy, policies: tuple[str, ...], *, missing_to_review: bool
+) -> Remembered:
+    """Return everything that the walk of a stateful strategy reads."""
+    table = build_table([strategy], missing_to_review=missing_to_review)
     codes = codes_of(table, 0, policies)
-    struck_N = np.zeros(0, np.int16)
-    if codes.struck:
-        struck_N = decide(table, int(table.struck_S[0]), atom_KW, rows) + np.int16(len(table.rules[0]))
-    return walk(events.history, strategy.memory, codes, Decided(normal_N, struck_N), reviewers_of(events, strategy))
+    struck = [Strategy("struck", strategy.struck[:-1], strategy.struck[-1])] if strategy.struck else []
+    normal_N, *rest = _decide(events, [strategy, *struck], missing_to_review=missing_to_review)
+    struck_N = rest[0] + np.int16(len(table.rules[0])) if rest else np.zeros(0, np.int16)
+    return Remembered(strategy.memory, codes, Decided(normal_N, struck_N), reviewers_of(events, strategy))
+
+
+def _decide(events: EventTable, strategies: Sequence[Strategy], *, missing_to_review: bool) -> I16:
+    """Return what the rules of some strategies decide, whatever they remember, shape (S, N)."""
+    table = build_table(strategies, missing_to_review=missing_to_review)
+    return decide(table, events.columns, np.arange(len(events.counted_N)))
 
 
 def codes_of(table: StrategyTable, strategy: int, policies: tuple[str, ...]) -> Codes:
@@ -108,7 +134,21 @@ def reviewers_of(events: EventTable, strategy: Strategy) -> Reviewers:
     if capacity is not None:
         queue_N = _queues(events, capacity)
         priority_N = _priority(events, capacity)
+    if strategy.memory.outcome == "drawn":
+        return Reviewers(queue_N, priority_N, _drawn(events, strategy), np.zeros_like(events.known_N))
     return Reviewers(queue_N, priority_N, events.rejects_N, events.known_N)
+
+
+def _drawn(events: EventTable, strategy: Strategy) -> U8:
+    """Draw whether a human would reject: for each policy with the chance that its calibrated score and rates give."""
+    rejects_N = np.zeros(len(events.key_N), np.uint8)
+    for name in strategy.memory.drawn_by:
+        policy = name.partition(".")[2]
+        sensitivity, specificity = strategy.review.rates(policy) or (1.0, 1.0)
+        score_N = events.column(name).values_N.astype(np.float64)
+        chance_N = score_N * sensitivity + (1 - score_N) * (1 - specificity)
+        rejects_N |= draw_rejections(events.key_N, chance_N, events.seed, strategy.memory.replicate, policy)
+    return rejects_N
 
 
 def _queues(events: EventTable, capacity: Capacity) -> I32:
@@ -137,7 +177,7 @@ def _single(plan: StatefulPlan, strategy: int) -> pa.Table:
     code_N = outcomes_of(events, plan.strategies[strategy], plan.policies, missing_to_review=plan.missing_to_review)
     sums = np.zeros((plan.outcomes, 2, plan.cells, len(WEIGHTS)), np.int64)
     counted = np.flatnonzero(events.counted_N)
-    kernels.add_up(code_N[counted], events.frame_N[counted], events.cell_N[counted], events.weight_NW[counted], sums)
+    add_up(code_N[counted], events.frame_N[counted], events.cell_N[counted], events.weight_NW[counted], sums)
     return _flat(sums, code_N[plan.kept_n])
 
 
@@ -151,7 +191,7 @@ def _pair(plan: StatefulPlan) -> pa.Table:
     ]
     swap = np.zeros((plan.outcomes, plan.outcomes, plan.cells, len(WEIGHTS)), np.int64)
     counted = np.flatnonzero(events.counted_N)
-    kernels.add_up_pairs(both[0][counted], both[1][counted], events.cell_N[counted], events.weight_NW[counted], swap)
+    add_up_pairs(both[0][counted], both[1][counted], events.cell_N[counted], events.weight_NW[counted], swap)
     return _flat(swap, np.zeros(0, np.int16))
 
 

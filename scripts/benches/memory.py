@@ -36,10 +36,11 @@ def main() -> None:
     variants = open_contestant(job["name"], model, Path(job["graphs"]))
     chosen = next(variant for variant in variants if variant.label == job["variant"])
     chosen.score(Texts("", tuple(job["texts"]), np.array(job["length_U"], np.int64)))
-    print(json.dumps(_peak()))
+    print(json.dumps(peak_of_this_process()))
 
 
-def _peak() -> float | None:
+def peak_of_this_process() -> float | None:
+    """Return the most megabytes this process ever held, None where /proc does not say."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

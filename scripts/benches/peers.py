@@ -1,5 +1,7 @@
 """The contestants, each in the ways it may choose from: Hugging Face pipeline, plain eager torch, onnxruntime, ours.
 
+`int8` is ours with layers in int8, beside the others to show what that gains and how far its scores drift.
+
 All read the same texts with the same tokenizer file, on the same threads; tokenizing is part of what is timed.
 Limit: models with a pad token, cut on the right.
 """
@@ -20,7 +22,7 @@ from texts import Texts, open_tokenizer
 from engine.records import F32, I64, Contents
 from engine.score.folder import ModelFolder, inspect_folder
 
-Name = Literal["pipeline", "eager", "onnxruntime", "ours"]
+Name = Literal["pipeline", "eager", "onnxruntime", "ours", "int8"]
 DeviceName = Literal["cpu", "cuda"]
 EAGER_BATCHES: Mapping[DeviceName, tuple[int, ...]] = {"cpu": (8, 16, 32), "cuda": (32, 128, 512)}
 PIPELINE_BATCHES = (1, 8, 32)
@@ -68,17 +70,31 @@ def open_contestant(name: Name, model: Model, graphs: Path) -> list[Variant]:
         return _eager(model)
     if name == "onnxruntime":
         return _onnxruntime(model, graphs)
-    return [_ours(model)]
+    return [_ours(model, "int8" if name == "int8" else "float32")]
 
 
 def why_absent(name: Name, model: Model) -> str:
     """Say why a contestant does not take part; empty where it does."""
+    if name == "int8":
+        return _why_no_int8(model)
     if name != "onnxruntime":
         return ""
     if model.device == "cuda":
         return "skipped: its CPU build is what the extra installs"
     missing = [package for package in ("onnx", "onnxruntime") if importlib.util.find_spec(package) is None]
     return f"skipped: {' and '.join(missing)} not installed (extra bench)" if missing else ""
+
+
+def _why_no_int8(model: Model) -> str:
+    from engine.score.encoder import FAMILIES
+    from engine.score.quantized import why_no_int8
+
+    if model.device == "cuda":
+        return "skipped: it has no path on a GPU"
+    if model.folder.architecture not in FAMILIES:
+        return f"skipped: {model.folder.architecture} has no path in int8"
+    reason = why_no_int8()
+    return f"skipped: {reason}" if reason else ""
 
 
 def plan(length_U: I64, batch: int, ordered: bool) -> list[I64]:
@@ -106,11 +122,11 @@ def load_eager(model: Model, attention: str = "sdpa") -> Any:
     return loaded.eval().to(model.device)
 
 
-def _ours(model: Model) -> Variant:
+def _ours(model: Model, dtype: Literal["float32", "int8"]) -> Variant:
     from engine.score.open import open_scorer
     from engine.score.opening import Opening
 
-    scorer = open_scorer(Opening(model.folder, device=model.device, threads=model.threads))
+    scorer = open_scorer(Opening(model.folder, device=model.device, threads=model.threads, dtype=dtype))
     return Variant("", 0, True, lambda texts: scorer.score(Contents(tuple((text,) for text in texts.texts))))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +17,19 @@ from texts import Texts
 from engine.records import Contents
 
 NAMES: tuple[Name, ...] = get_args(Name)
+EDGES = (0.5, 0.9)  # thresholds at which int8 and float32 are compared
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How int8 scores differ from ours in float32: absolute differences, and contents on the other side by threshold.
+
+    A content counts as changed where one of its scores lies on the other side.
+    """
+
+    mean: float
+    largest: float
+    changed: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,16 @@ class Race:
             return None
         return float(np.abs(self.rounds.scores[name] - self.rounds.scores["eager"]).max())
 
+    @property
+    def drift(self) -> Drift | None:
+        """How int8 differs from float32, None where int8 did not take part."""
+        if "int8" not in self.rounds.scores:
+            return None
+        whole, plain = self.rounds.scores["int8"], self.rounds.scores[OURS]
+        away = np.abs(whole.astype(np.float64) - plain)
+        changed = {f"{edge:g}": int(((whole >= edge) != (plain >= edge)).any(axis=1).sum()) for edge in EDGES}
+        return Drift(float(away.mean()), float(away.max()), changed)
+
     def raw(self) -> dict[str, Any]:
         """Return every figure that the table is made of."""
         rounds = self.rounds
@@ -48,6 +71,7 @@ class Race:
             "padding": self.padding,
             "difference": {name: self.difference(name) for name in rounds.scores},
             "megabytes": self.megabytes,
+            "drift": asdict(self.drift) if self.drift else None,
         }
 
 
@@ -114,7 +138,16 @@ def table(race: Race, model: Model) -> list[str]:
             f"{rounds.share(name, race.flops):>8.1%} {padded:>8.1%} {rounds.ratio(name) or 1:>9.2f} "
             f"{race.difference(name) or 0:>10.1e} {'-' if megabytes is None else f'{megabytes:,.0f}':>8}"
         )
-    return lines
+    return [*lines, *_drift_lines(race.drift, len(part))]
+
+
+def _drift_lines(drift: Drift | None, contents: int) -> list[str]:
+    if drift is None:
+        return []
+    sides = ", ".join(f"{changed} on the other side of {edge}" for edge, changed in drift.changed.items())
+    return [
+        f"int8 against ours: mean difference {drift.mean:.1e}, largest {drift.largest:.1e}; {sides}, of {contents:,}"
+    ]
 
 
 def worst(races: Mapping[str, Race], name: str) -> float | None:

@@ -10,7 +10,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numba", "numpy", "onnxruntime", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
+_PACKAGES = (
+    "duckdb",
+    "numba",
+    "numpy",
+    "onnxruntime",
+    "polars",
+    "pyarrow",
+    "ray",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from estimate import oracles
 from estimate.worlds import audit_rows, census_rows, make_world, question, replayed, strategies
 
 from engine.estimate.estimates import estimate_all
+from engine.estimate.outcomes import outcome_counts
 from engine.estimate.question import Prices
 from engine.records import Decision, Estimate
 
@@ -337,3 +338,13 @@ def test_true_values_are_the_points_of_a_census():
     for key, row in quick.items():
         if row.estimate is not None and slow_way[key].estimate is not None:
             assert row.estimate == pytest.approx(slow_way[key].estimate, rel=1e-9, abs=1e-12), key
+
+
+def test_totals_that_are_folded_to_segments_give_the_same_numbers():
+    world, table = make_world(14), strategies()
+    found = replayed(world, table)
+    plain = question(world, audit_rows(world, found.outcome_Sn, (0.2, 0.4, 0.6), 4), found, table)
+    sums = np.einsum("sofcw,gc->sofgw", found.totals.sum_SOFCW, plain.segments.member_GC.astype(np.int64))
+    folded = replace(plain, totals=replace(found.totals, sum_SOFCW=sums, folded=True))
+    assert estimate_all(folded) == estimate_all(plain)
+    assert outcome_counts(folded).tolist() == outcome_counts(plain).tolist()

@@ -29,7 +29,7 @@ def replayed(drawn: list[Rules], world: World, pair: tuple[int, int] | None = No
 
 def decisions(drawn: Rules, world: World, *, missing_to_review: bool = False) -> list[tuple[str, float, str | None]]:
     table = build_table([drawn.strategy()], missing_to_review=missing_to_review)
-    outcome_N = decide(table, 0, pack_atoms(table.atoms, world.creatives.columns, len(world)), len(world))
+    outcome_N = decide(table, world.creatives.columns, np.arange(len(world)))[0]
     rules = [table.rules[0][at] for at in outcome_N]
     return [(rule.decision.name, rule.share, rule.policy) for rule in rules]
 
@@ -170,7 +170,7 @@ def test_the_guard_fires_where_the_slow_twin_meets_an_unknown_rule_first(drawn: 
 def guarded(drawn: Rules, world: World) -> list[tuple[bool, tuple[str, float, str | None]]]:
     """Return of each creative whether a guard decided it, and the decision."""
     table = build_table([drawn.strategy()], missing_to_review=True)
-    outcome_N = decide(table, 0, pack_atoms(table.atoms, world.creatives.columns, len(world)), len(world))
+    outcome_N = decide(table, world.creatives.columns, np.arange(len(world)))[0]
     rules = [table.rules[0][at] for at in outcome_N]
     return [(rule.guard, (rule.decision.name, rule.share, rule.policy)) for rule in rules]
 
@@ -221,7 +221,7 @@ def test_history_is_replayed_by_its_codes() -> None:
     rows = len(codes)
     weight_NW = np.ones((rows, len(WEIGHTS)), np.int64)
     creatives = Creatives((Column(LOGGED, codes),), np.zeros(rows, np.int64), np.zeros(rows, np.uint8), weight_NW)
-    assert decide(table, 0, pack_atoms(table.atoms, creatives.columns, rows), rows).tolist()[:5] == [0, 1, 2, 1, 0]
+    assert decide(table, creatives.columns, np.arange(rows))[0].tolist()[:5] == [0, 1, 2, 1, 0]
 
 
 def test_a_text_compared_with_a_number_is_a_usage_error_that_names_the_column() -> None:

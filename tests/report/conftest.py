@@ -214,6 +214,7 @@ def _summary(names: Sequence[str], policies: Sequence[str], segments: Sequence[t
             for policy in policies
         },
         "near_copies": {},
+        "drift": {},
         "formulas": dict(FORMULAS),
     }
 

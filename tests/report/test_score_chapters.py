@@ -50,6 +50,17 @@ def test_the_agreement_of_near_copies_is_a_row_a_threshold(make):
     assert "0.49" in text
 
 
+def test_the_drift_of_int8_is_a_row_a_threshold(make):
+    summary, estimates, truth = make()
+    drift = {key: value for key, value in NEAR.items() if key != "propagated"}
+    section = scores(read_summary(summary | {"run": "r", "drift": {"v1.scam": drift}}))
+    assert section is not None
+    grid = next(block for block in section.blocks if isinstance(block, Grid))
+    assert [cell.text for cell in grid.groups[0].rows[0]][1:5] == ["5,444", "500", "0.016", "0.49"]
+    assert [cell.text for cell in grid.groups[0].rows[1]][-3:] == ["0.9", "99.2 %", "1.8 %"]
+    assert "in int8" in render_markdown(summary | {"drift": {"v1.scam": drift}}, estimates, truth)
+
+
 def test_without_a_checked_copy_nothing_is_claimed(make):
     summary, _, _ = make()
     nothing = NEAR | {"members": 0, "mean_difference": None, "max_difference": None, "sides": []}

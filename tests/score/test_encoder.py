@@ -10,6 +10,7 @@ import pytest
 from engine.records import F32
 from engine.score.encoder import ACTIVATIONS, FAMILIES, Encoder, read_encoder
 from engine.score.packed import Packed
+from engine.score.quantized import quantize_layers, why_no_int8
 from engine.score.tokens import Tokens, as_tokens
 
 SIZE = {"vocab_size": 50, "max_position_embeddings": 72, "pad_token_id": 1, "initializer_range": 0.15}
@@ -19,6 +20,9 @@ CONFIGS: dict[str, dict[str, Any]] = dict.fromkeys(FAMILIES, SIZE | USUAL) | {
     "DistilBertForSequenceClassification": SIZE | DISTIL,
     "ElectraForSequenceClassification": SIZE | USUAL | {"embedding_size": 32},
 }
+
+has_path = pytest.mark.skipif(bool(why_no_int8()), reason=why_no_int8() or "it has one")
+DTYPES = ("float32", pytest.param("int8", marks=has_path))
 
 
 def build(kind: str, **settings: Any) -> Any:
@@ -65,6 +69,10 @@ def known(model: Any) -> Encoder:
     return encoder
 
 
+def in_dtype(encoder: Encoder, dtype: str) -> Encoder:
+    return quantize_layers(encoder) if dtype == "int8" else encoder
+
+
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_every_family_agrees_with_transformers(kind: str) -> None:
     model, tokens = build(kind), some_tokens(1, 40)
@@ -79,9 +87,10 @@ def test_every_activation_agrees_with_transformers(name: str) -> None:
     assert np.abs(Packed(known(model)).logits(tokens) - plain_logits(model, tokens)).max() < 1e-5
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_batch_mates_order_tiles_and_threads_change_no_byte(kind: str) -> None:
-    encoder, tokens = known(build(kind)), some_tokens(3, 60)
+def test_batch_mates_order_tiles_and_threads_change_no_byte(kind: str, dtype: str) -> None:
+    encoder, tokens = in_dtype(known(build(kind)), dtype), some_tokens(3, 60)
     whole = Packed(encoder).logits(tokens)
     random = np.random.default_rng(4)
     for threads, tile in ((1, 512), (1, 1), (1, 100), (2, 64), (2, 333), (2, 4096)):
@@ -92,15 +101,27 @@ def test_batch_mates_order_tiles_and_threads_change_no_byte(kind: str) -> None:
             assert packed.logits(part(tokens, some)).tobytes() == whole[some].tobytes()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("width", "heads", "inner"), [(384, 12, 1536), (768, 12, 3072), (36, 3, 50)])
-def test_widths_of_real_models_and_odd_ones_keep_bytes_equal(width: int, heads: int, inner: int) -> None:
+def test_widths_of_real_models_and_odd_ones_keep_bytes_equal(width: int, heads: int, inner: int, dtype: str) -> None:
     size = {"hidden_size": width, "num_attention_heads": heads, "intermediate_size": inner, "num_hidden_layers": 2}
-    encoder, tokens = known(build("BertForSequenceClassification", **size, num_labels=1)), some_tokens(5, 50)
+    encoder = in_dtype(known(build("BertForSequenceClassification", **size, num_labels=1)), dtype)
+    tokens = some_tokens(5, 50)
     whole = Packed(encoder).logits(tokens)
     for tile in (16, 77, 400, 2000):
         assert Packed(encoder, tile=tile).logits(tokens).tobytes() == whole.tobytes()
     alone = np.concatenate([Packed(encoder).logits(part(tokens, [u])) for u in range(12)])
     assert alone.tobytes() == whole[:12].tobytes()
+
+
+@has_path
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_family_in_int8_is_near_itself_in_float32(kind: str) -> None:
+    encoder, tokens = known(build(kind)), some_tokens(1, 40)
+    plain, whole = (Packed(some).logits(tokens) for some in (encoder, quantize_layers(encoder)))
+    away, spread = np.abs(whole - plain), plain.std(axis=0).min()
+    assert 0 < away.max() < 0.4 * spread
+    assert away.mean() < 0.15 * spread
 
 
 def test_one_layer_is_enough() -> None:

@@ -13,6 +13,7 @@ from engine.score.exact import Exact
 from engine.score.folder import inspect_folder
 from engine.score.packed import Packed
 from engine.score.probe import probe_equality
+from engine.score.quantized import why_no_int8
 from engine.score.shapes import Shapes
 from engine.score.text import HuggingFaceText, open_text_scorer
 from engine.score.tokens import as_tokens
@@ -20,7 +21,11 @@ from engine.score.tokens import as_tokens
 OUTPUTS = {"tiny": {"scam": "SCAM", "adult": "ADULT"}, "wide": {"scam": "LABEL_0"}, "padless": {"scam": "LABEL_1"}}
 
 
-@pytest.fixture(params=list(OUTPUTS))
+has_path = pytest.mark.skipif(bool(why_no_int8()), reason=why_no_int8() or "it has one")
+WHOLE = tuple(pytest.param(f"{name} in int8", marks=has_path) for name in ("tiny", "wide"))
+
+
+@pytest.fixture(params=[*OUTPUTS, *WHOLE])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -31,8 +36,10 @@ def scorer(name: str, request: pytest.FixtureRequest) -> HuggingFaceText:
 
 
 def open_with(name: str, request: pytest.FixtureRequest, threads: int) -> HuggingFaceText:
-    folder = inspect_folder(request.getfixturevalue(name), OUTPUTS[name])
-    return open_text_scorer(folder, device=Device("cpu"), threads=threads)
+    model, _, dtype = name.partition(" in ")
+    folder = inspect_folder(request.getfixturevalue(model), OUTPUTS[model])
+    device = Device("cpu", "int8" if dtype else "float32")
+    return open_text_scorer(folder, device=device, threads=threads)
 
 
 def contents(texts: list[str]) -> Contents:

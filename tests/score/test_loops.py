@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.records import F32, F64
 from engine.score import loops
@@ -38,7 +39,7 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Call
     def call(name: str, *arguments: Any) -> None:
         with monkeypatch.context() as patch, np.errstate(invalid="ignore", over="ignore"):
             if request.param == "plain":
-                for inner in ("exp", "erf", "_normalise"):
+                for inner in ("exp", "erf", "_normalise", "_sortable"):
                     patch.setattr(loops, inner, getattr(loops, inner).py_func)
                 getattr(loops, name).py_func(*arguments)
             else:
@@ -105,6 +106,52 @@ def test_places_are_numbered_as_transformers_does(run: Callable[..., None]) -> N
     assert place_T.tolist() == torch.cat(theirs).tolist()
     run("number_places", id_T, length_S, -1, place_T)
     assert place_T.tolist() == [0, 1, 2, 3, 4, 5, 0, 0, 1]
+
+
+def encode(run: Callable[..., None], x_TI: F32) -> tuple[NDArray[np.uint8], F32, F32]:
+    code_TI, (low_T, step_T) = np.full(x_TI.shape, 99, np.uint8), np.empty((2, len(x_TI)), np.float32)
+    run("encode", x_TI, code_TI, low_T, step_T)
+    return code_TI, low_T, step_T
+
+
+def test_codes_are_the_nearest_of_128_numbers_from_the_lowest_to_the_highest(run: Callable[..., None]) -> None:
+    x_TI = rows(40, 70)
+    x_TI[:20] = np.abs(x_TI[:20])
+    x_TI[20:30] = -np.abs(x_TI[20:30])
+    x_TI[0, 0], x_TI[20, 0] = 0.0, -0.0
+    code_TI, low_T, step_T = encode(run, x_TI)
+    for t, row in enumerate(x_TI.astype(np.float64)):
+        assert low_T[t] == row.min()
+        assert step_T[t] == pytest.approx((row.max() - row.min()) / 127, rel=1e-6)
+        assert {code_TI[t].min(), code_TI[t].max()} == {0, 127}
+        assert np.abs(row.min() + step_T[t] * code_TI[t] - row).max() < 0.501 * step_T[t]
+
+
+def test_rows_without_a_range_or_beyond_all_numbers_have_codes_0(run: Callable[..., None]) -> None:
+    x_TI = np.zeros((6, 20), np.float32)
+    x_TI[1], x_TI[2, 3] = -2.5, 1e-38
+    x_TI[3, 4], x_TI[4, 5], x_TI[5, 6] = np.nan, -np.nan, np.inf
+    code_TI, low_T, step_T = encode(run, x_TI)
+    assert not code_TI.any()
+    assert low_T[:3].tolist() == [0, -2.5, 0]
+    assert (step_T[:3] < 1e-38).all()
+    out_TO = np.empty((6, 2), np.float32)
+    one_O = np.ones(2, np.float32)
+    run("decode", np.zeros((6, 2), np.float32), low_T, step_T, one_O, 20 * one_O, out_TO)
+    assert out_TO[:3, 0].tolist() == [0, -50, 0]
+    assert np.isnan(out_TO[3:]).all()
+
+
+def test_decoded_products_are_those_of_the_numbers_that_codes_stand_for(run: Callable[..., None]) -> None:
+    random = np.random.default_rng(6)
+    code_TI, weight_IO = random.integers(0, 128, (9, 30)), random.integers(-127, 128, (30, 5))
+    low_T, step_T = random.normal(size=(2, 9)).astype(np.float32)
+    scale_O = random.random(5).astype(np.float32)
+    expected = (low_T[:, None] + step_T[:, None] * code_TI.astype(np.float64)) @ (weight_IO * scale_O)
+    y_TO = np.empty((9, 5), np.float32)
+    sum_O = (weight_IO.sum(0) * scale_O).astype(np.float32)
+    run("decode", (code_TI @ weight_IO).astype(np.float32), low_T, step_T, scale_O, sum_O, y_TO)
+    assert np.allclose(y_TO, expected, rtol=1e-5, atol=1e-2)
 
 
 def test_a_row_is_the_same_bytes_wherever_it_stands() -> None:
