@@ -19,9 +19,10 @@ from engine.config.strategies import compile_strategies, find_template, swept_st
 from engine.errors import BacktestError, DataError, UsageError
 from engine.expression import ALWAYS, Atom, velocity_hours
 from engine.expression.features import ADVERTISER_AGE
-from engine.read.audits import Audit, read_audit
+from engine.read.audits import Audit, read_audits
 from engine.read.brought import BroughtScores, read_brought
 from engine.read.labels import label_columns, labels_before, rejected_in_review, resolve_labels
+from engine.read.maturity import LabelRule, counted_labels, submission_times
 from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
@@ -55,7 +56,7 @@ class Prepared:
     labels: LabelTable | None
     earlier: EarlierLabels | None
     reviewed: pa.Table | None
-    audit: Audit | None
+    audits: tuple[Audit, ...]
     inputs: Mapping[str, str]
     brought: tuple[str, ...]
     readings: Mapping[str, Reading]
@@ -70,15 +71,15 @@ def prepare(config: Config) -> Prepared:
     """
     faults = _Faults()
     source = faults.first(lambda: find_source(config.creatives.path, config.limits.shard_rows))
-    audit = faults.first(lambda: read_audit(config.audits.path, config.audits.use) if config.audits else None)
+    audits = faults.first(lambda: read_audits(config.audits.path, config.audits.use) if config.audits else ())
     brought = [faults.first(partial(_brought, config, name)) for name in config.scores if config.scores[name].path]
     folders = {name: faults.first(partial(_folder, config, name)) for name in config.models}
-    labels = faults.first(lambda: _labels(config, audit))
+    labels = faults.first(lambda: _labels(config, audits, source))
     earlier = labels.earlier if labels else None
     guarded = config.creatives.on_missing_score == "review"
     strategies = compile_strategies(config, swept_strategies(config))[0]
     every = [*strategies, *(find_template(config, name).strategy for name in swept_strategies(config))]
-    spec = creatives_spec(config, audit, tuple(x for x in brought if x is not None), earlier)
+    spec = creatives_spec(config, audits or (), tuple(x for x in brought if x is not None), earlier)
     spec = _with_memory(spec, config, every)
     if source is not None:
         faults.first(lambda: check_schema(source.schema, spec, config.creatives.path))
@@ -92,7 +93,7 @@ def prepare(config: Config) -> Prepared:
     inputs |= {f"models.{name}": opening.fingerprint() for name, opening in openings.items()}
     inputs |= {f"scores.{x.path}": x.identity for x in brought if x}
     inputs |= {"labels": labels.identity} if labels else {}
-    inputs |= {"audits": audit.identity} if audit else {}
+    inputs |= {"audits": "".join(audit.identity for audit in audits)} if audits else {}
     return Prepared(
         source=source,
         spec=spec,
@@ -103,7 +104,7 @@ def prepare(config: Config) -> Prepared:
         labels=labels.table if labels else None,
         earlier=labels.earlier if labels else None,
         reviewed=labels.reviewed if labels else None,
-        audit=audit,
+        audits=audits or (),
         inputs=inputs,
         brought=tuple(name for x in config.scores for name in _score_names(config, x)),
         readings=_readings(config),
@@ -111,7 +112,7 @@ def prepare(config: Config) -> Prepared:
 
 
 def creatives_spec(
-    config: Config, audit: Audit | None, brought: tuple[BroughtScores, ...], earlier: EarlierLabels | None = None
+    config: Config, audits: Sequence[Audit], brought: tuple[BroughtScores, ...], earlier: EarlierLabels | None = None
 ) -> CreativesSpec:
     """Return what the read stage reads."""
     columns = config.creatives.columns
@@ -119,6 +120,7 @@ def creatives_spec(
     optional = ("impressions", "spend", "logged_decision", "logged_final")
     named |= {key: getattr(columns, key) for key in optional if getattr(columns, key)}
     refused = config.exposure.refused or ""
+    framed = [audit.frame.creative_id for audit in audits if audit.frame is not None]
     inside = {name: section.creatives for name, section in config.scores.items() if section.creatives}
     return CreativesSpec(
         columns=named,
@@ -134,8 +136,8 @@ def creatives_spec(
         text_bytes=config.limits.text_characters,
         missing_score_allowed=config.creatives.on_missing_score == "review",
         bad_image_allowed=config.creatives.on_bad_image == "skip",
-        stratum_when=audit.when if audit else (),
-        framed=audit.framed if audit else None,
+        stratum_when=tuple(when for audit in audits for when in audit.when),
+        framed=pa.concat_arrays(framed) if framed else None,
         brought=brought,
         sample=SampleRule(sample.share, sample.by, config.seed) if (sample := config.creatives.sample) else None,
         earlier=pa.array(sorted(set(earlier.creative_id)), pa.string()) if earlier else None,
@@ -249,15 +251,22 @@ class _Labels:
     identity: str
 
 
-def _labels(config: Config, audit: Audit | None) -> _Labels | None:
-    if config.labels is None or (config.audits is not None and audit is None):
+def _labels(config: Config, audits: Sequence[Audit] | None, creatives: Source | None) -> _Labels | None:
+    section = config.labels
+    if section is None or audits is None or (section.older_than is not None and creatives is None):
         return None
-    table, digest = read_table(config.labels.path, "labels.path")
-    rows = label_columns(table, config.labels.columns, config.labels.path)
+    table, digest = read_table(section.path, "labels.path")
+    rows = label_columns(table, section.columns, section.path)
+    rule = LabelRule(section.resolve, section.known_by, section.older_than, section.guideline)
+    submitted = None
+    if rule.older_than is not None and creatives is not None:
+        columns, ids = config.creatives.columns, rows["creative_id"].unique().to_pylist()
+        submitted = submission_times(creatives, columns.id, columns.submitted_at, ids)
+    counted, left_out = counted_labels(rows, rule, submitted, section.path)
     earlier = None
     if any(model.calibration for model in config.models.values()):
-        earlier = labels_before(rows, config.policies, config.period.from_, config.labels.path)
-    resolved = resolve_labels(rows, config.policies, audit, config.labels.path)
+        earlier = labels_before(counted, config.policies, config.period.from_, section.path, rule.resolve)
+    resolved = resolve_labels(counted, config.policies, audits, section.path, rule.resolve, left_out)
     return _Labels(resolved, earlier, rejected_in_review(rows), digest)
 
 

@@ -6,7 +6,7 @@ Shape letters: N creatives, U contents, P policies, S strategies, O outcomes, C 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Literal
 
@@ -182,12 +182,61 @@ WEIGHTS = (
 
 
 @dataclass(frozen=True)
+class Draws:
+    """Who was drawn: a row per creative and audit that drew it; d of them.
+
+    row_d : the creative's place in the table that this belongs to, -1 where it is not there.
+    stratum_d : code over the strata of all audits. chance_d : inclusion probability in that audit, in (0, 1].
+    part_d : how much of the creative the audit stands for, in [0, 1]; over all audits that could have drawn it 1.
+    cluster_d : what was drawn whole, numbered over all strata; -1 where the creative itself was drawn.
+    answered_dQ : the audit's own label is concluded, by policy and last, where a table has it, `any`.
+    """
+
+    row_d: I64
+    stratum_d: I32
+    chance_d: F64
+    part_d: F64
+    cluster_d: I64
+    answered_dQ: Flags
+
+    def take(self, at: I64 | Flags) -> Draws:
+        """Return some of the draws."""
+        return Draws(*(getattr(self, field.name)[at] for field in fields(self)))
+
+
+def single_draws(stratum_n: I32, chance_n: F64, answered_nQ: Flags) -> Draws:
+    """Return the draws of one audit that drew creative by creative, those with a stratum."""
+    row_d = np.flatnonzero(stratum_n >= 0)
+    one, alone = np.ones(len(row_d)), np.full(len(row_d), -1, np.int64)
+    return Draws(row_d, stratum_n[row_d], chance_n[row_d], one, alone, answered_nQ[row_d])
+
+
+@dataclass(frozen=True)
+class StratumAnswers:
+    """What one stratum of an audit drew and heard, in creatives: drawn = answered + unknown + waiting.
+
+    unknown : of those without a conclusion under every policy, the ones with an UNKNOWN. waiting : the others of them.
+    """
+
+    audit: str
+    stratum: str
+    method: str
+    population: int
+    drawn: int
+    answered: int
+    unknown: int
+    waiting: int
+
+
+@dataclass(frozen=True)
 class LabelTable:
     """Every creative with a label (or drawn and not yet answered), sorted by id; n of them.
 
-    y_nP : int8, the audit's conclusion: 1 VIOLATING, 0 COMPLIANT, -1 none. naive_nP : the latest label of any source.
-    pi_n, stratum_n : inclusion probability and stratum code of drawn creatives; NaN, -1 for the rest.
-    counts : rows by source, and the audit's answers.
+    y_nP : int8, the audits' conclusion: 1 VIOLATING, 0 COMPLIANT, -1 none. naive_nP : that of labels of any source.
+    pi_n, stratum_n : of drawn creatives 1 over the weight before answers are counted (one audit's inclusion
+        probability) and the code of a stratum that drew it; NaN, -1 for the rest.
+    counts : rows by source, and the audits' answers; strata : the answers by stratum.
+    draws : None stands for each drawn creative once, as pi_n, stratum_n and y_nP say.
     """
 
     creative_id: tuple[str, ...]
@@ -196,6 +245,8 @@ class LabelTable:
     pi_n: F64
     stratum_n: I32
     counts: Mapping[str, int]
+    strata: tuple[StratumAnswers, ...] = ()
+    draws: Draws | None = None
 
 
 @dataclass(frozen=True)
@@ -213,9 +264,9 @@ class EarlierLabels:
 
 @dataclass(frozen=True)
 class Design:
-    """How the audit drew: what a variance needs.
+    """How the audits drew: what a variance needs. H : the strata of one audit after the other.
 
-    method_H : "srs" or "poisson" per stratum; population_H, drawn_H : creatives.
+    method_H : "srs", "poisson", "pps" or "cluster"; population_H, drawn_H : creatives.
     answered_HQ : drawn creatives whose label is concluded, per policy and last, where there are several, for `any`.
     """
 
@@ -229,11 +280,12 @@ class Design:
 class LabelledRows:
     """Creatives of the period with a label, and what every strategy did with them.
 
-    pi_n : inclusion probability, NaN where the audit did not draw. stratum_n, cell_n, advertiser_n : codes.
+    pi_n : as in LabelTable, NaN where no audit drew. stratum_n, cell_n, advertiser_n : codes.
     y_nQ, naive_nQ : int8 as in LabelTable; Q policies, and last `any` where there are several.
     known_Wn, imputed_Wn : float64 (3, n), exposure by WEIGHTINGS; known is NaN where missing.
     outcome_Sn : int16, index into the strategy's rules.
     score_Kn : float64, the scores, for pictures only.
+    draws : all draws of the audits, those outside the period too; None as in LabelTable.
     """
 
     design: Design
@@ -247,6 +299,7 @@ class LabelledRows:
     imputed_Wn: F64
     outcome_Sn: I16
     score_Kn: F64
+    draws: Draws | None = None
 
 
 @dataclass(frozen=True)

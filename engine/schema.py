@@ -28,9 +28,9 @@ AUDITS = pa.schema(
         ("frame", pa.string()),
         ("stratum_when", pa.string()),  # an expression over the creatives' attributes
         ("frame_path", pa.string()),
-        pa.field("method", pa.string(), nullable=False),  # srs | poisson
+        pa.field("method", pa.string(), nullable=False),  # srs | poisson | pps | cluster
         pa.field("population_size", pa.int64(), nullable=False),
-        pa.field("sample_size", pa.int64(), nullable=False),
+        pa.field("sample_size", pa.int64(), nullable=False),  # creatives; of a cluster draw, clusters
         ("drawn_at", _UTC),
     ]
 )

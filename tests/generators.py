@@ -359,6 +359,7 @@ def label_table(*labels: dict[str, Any]) -> pa.Table:
         "inclusion_probability": 0.5,
         "known_at": START,
         "reviewer_id": "r1",
+        "guideline_version": None,
     }
     rows = [plain | label for label in labels]
     return pa.table(

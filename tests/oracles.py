@@ -312,6 +312,25 @@ def latest_label(rows: Sequence[tuple[float | None, str, str | None]]) -> int:
     return said
 
 
+def resolved_label(rule: str, rows: Sequence[tuple[float | None, str | None, str | None]]) -> int:
+    """Return what several labels of one creative come to. rows: (known_at, reviewer, label)."""
+    told = [(t, r, {"VIOLATING": 1, "COMPLIANT": 0}[x]) for t, r, x in rows if x in ("VIOLATING", "COMPLIANT")]
+    if not told:
+        return -1
+    violating = sum(y for _, _, y in told)
+    if rule == "strictest":
+        return int(violating > 0)
+    if rule == "majority" and 2 * violating != len(told):
+        return int(2 * violating > len(told))
+    timed = [row for row in told if row[0] is not None] or told
+    pick = min if rule == "first" else max
+    moment = pick(row[0] or 0.0 for row in timed)
+    names = sorted({row[1] for row in timed if row[1] is not None and (row[0] or 0.0) == moment})
+    order = [*names, *([None] if any(r is None and (t or 0.0) == moment for t, r, _ in timed) else [])]
+    name = order[0] if rule == "first" else order[-1]
+    return max(y for t, r, y in timed if (t or 0.0) == moment and r == name)
+
+
 # --- Estimators ------------------------------------------------------------------------------------------------------
 
 

@@ -85,15 +85,15 @@ def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int |
     """Return what the estimators are asked about a replay."""
     prepared = run.prepared
     labels = prepared.labels or _no_labels(len(run.config.policies))
-    inside = join_labels(replayed.kept, labels, prepared.audit)
+    inside = join_labels(replayed.kept, labels, prepared.audits)
     kept = _without_training(run, replayed)
-    rows = join_labels(kept, labels, prepared.audit)
+    rows = join_labels(kept, labels, prepared.audits)
     overlapping = len(inside.pi_n) - len(rows.pi_n)
     question = make_question(run, replayed, rows, billed, overlapping)
     sample = run.config.creatives.sample
     if sample is not None:
         by_advertiser = sample.by == "advertiser"
-        stand = scored_sample(replayed.kept, labels, prepared.audit, sample.share, clustered=by_advertiser)
+        stand = scored_sample(replayed.kept, labels, prepared.audits, sample.share, clustered=by_advertiser)
         question = replace(question, scored=stand)
     return Asked(question, kept, overlapping, int((inside.stratum_n >= 0).sum()))
 

@@ -74,13 +74,25 @@ class CreativesSection(Section):
 
 
 class LabelsSection(Section):
+    """`resolve` names which of several labels of a creative and policy holds.
+
+    A label that was not known by `known_by`, or not at least `older_than` after its creative was submitted, counts as
+    not yet answered; one under another `guideline` (a version, or `latest`) is left out.
+    """
+
     path: str
     columns: dict[str, str] = Field(default_factory=dict)
+    resolve: Literal["latest", "majority", "strictest", "first"] = "latest"
+    known_by: Instant | None = None
+    older_than: Seconds | None = None
+    guideline: str | None = None
 
 
 class AuditsSection(Section):
+    """`use` names the audits that stand for history: one, several, or `all` of the table."""
+
     path: str
-    use: str | None = None
+    use: str | Annotated[Names, Field(min_length=1)] | None = None
 
 
 class ExposureSection(Section):

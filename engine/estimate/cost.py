@@ -60,7 +60,7 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     value_m = value_n[sample.at_m]
     u = sample.weight_m * value_m
     estimated = sample.sums(u)
-    entries = sample.sums(np.ones(len(u)))
+    entries = sample.creatives.count(np.ones(len(u), bool))
     if inference == HISTORY:
         variance, df = sample.history_spread(value_m)
     else:
@@ -74,8 +74,8 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         certain + estimated,
         Intervals(certain + found.low, certain + found.high, found.rule),
         entries,
-        kish(sample.sums(sample.weight_m), sample.sums(sample.weight_m**2)),
-        kish(sample.sums(magnitude), sample.sums(magnitude**2)),
+        kish(sample.sums(sample.weight_m), sample.creatives.products(sample.weight_m, sample.weight_m)),
+        kish(sample.sums(magnitude), sample.creatives.products(magnitude, magnitude)),
         view.support(np.ones(len(view.given.owed_O), bool)),
         null,
     )

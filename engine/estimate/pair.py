@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.estimate.interval import ENOUGH_EVENTS, Intervals, korn_graubard, symmetric
-from engine.estimate.ratio import Judged, Ratio, census_exact, cluster_warnings, effective_events, ratio_intervals
+from engine.estimate.ratio import (
+    Judged,
+    Ratio,
+    census_exact,
+    cluster_warnings,
+    drawn_units,
+    effective_events,
+    ratio_intervals,
+)
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
 from engine.records import F64, Flags
 
@@ -76,12 +84,13 @@ def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: 
     """Return bounds of gained − lost, each bounded exactly at half the error."""
     narrow = (1 + confidence) / 2
     whole = np.where(candidate.denominator > 0, candidate.denominator, 1.0)[sample.segment_m]
+    size = np.minimum(pair.size, drawn_units(sample, candidate)[0]) if inference == HISTORY else pair.size
     bounds = []
     for part_m in (pair.gained_m, pair.lost_m):
         share = np.clip(sample.sums(sample.weight_m * part_m), 0.0, 1.0)
         residual_m = part_m - share[sample.segment_m] * candidate.b_m / whole
         variance, _, units, _ = _variance(sample, residual_m, inference)
-        found = korn_graubard(share, np.nan_to_num(variance), pair.size, units, narrow)
+        found = korn_graubard(share, np.nan_to_num(variance), size, units, narrow)
         lonely = np.isnan(variance)
         bounds.append((np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high)))
     (gained_low, gained_high), (lost_low, lost_high) = bounds
@@ -124,7 +133,7 @@ def _variance(sample: Sample, residual_m: F64, inference: str) -> tuple[F64, F64
     """Return variance, its degrees of freedom, the sampled units behind it, and warnings."""
     if inference == HISTORY:
         variance, df = sample.history_spread(residual_m)
-        return variance, df, sample.sums(np.ones(len(residual_m))), [[] for _ in variance]
+        return variance, df, sample.units.count(np.ones(len(residual_m), bool)), [[] for _ in variance]
     spread = cluster_spread(sample, sample.cluster_totals(residual_m))
     lonely = np.isnan(spread.variance)
     warnings = cluster_warnings(spread.effective, spread.largest, spread.variance > 0, lonely)

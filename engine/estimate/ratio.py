@@ -66,7 +66,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     """Return the intervals of a ratio for one question."""
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
-        found = _within(ratio, variance, ratio.size, df, ratio.labels, confidence)
+        size, units = drawn_units(sample, ratio)
+        found = _within(ratio, variance, size, df, units, confidence)
         return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
     total_T = sample.cluster_totals(ratio.residual_m)
     spread = cluster_spread(sample, total_T)
@@ -87,6 +88,14 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
         for g in np.flatnonzero(large):
             warnings[g].append(f"without it {rest[0][g]:.4g} [{rest[1].low[g]:.4g}, {rest[1].high[g]:.4g}]")
     return Judged(found, warnings)
+
+
+def drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
+    """Return the effective size and the number of what was drawn behind a ratio: its labels, or whole clusters."""
+    if not sample.strata.clustered:
+        return ratio.size, ratio.labels
+    v = sample.weight_m * ratio.b_m
+    return kish(ratio.denominator, sample.units.products(v, v)), sample.units.count(ratio.b_m > 0)
 
 
 def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
@@ -122,7 +131,7 @@ def effective_events(sample: Sample, u: F64, v: F64) -> F64:
     thousand reviews that each refuse 1 % are ten, not a thousand.
     """
     top = sample.sums(u)
-    return kish(top, sample.sums(u * v))
+    return kish(top, sample.creatives.products(u, v))
 
 
 def ratio_of(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> Ratio:
@@ -141,8 +150,8 @@ def ratio_of(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) ->
         a_m=a_m,
         b_m=b_m,
         residual_m=(a_m - np.nan_to_num(estimate)[g] * b_m) / safe[g],
-        labels=sample.sums((b_m > 0).astype(np.float64)),
-        size=kish(whole, sample.sums(v * v)),
+        labels=sample.creatives.count(b_m > 0),
+        size=kish(whole, sample.creatives.products(v, v)),
         events=events,
         bounds=bounds,
     )

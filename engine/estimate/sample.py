@@ -1,22 +1,32 @@
 """The probability sample behind an estimate, its segments, and the two variances of a total over it.
 
-`history`: the audit alone is random. Simple random sampling within strata with finite-population correction
-(Särndal, Swensson, Wretman 1992, eq. 3.7.4), Poisson sampling (eq. 3.5.3). Answers are taken as a simple random part of
-what was drawn within a stratum (labels missing at random within a stratum), so their number replaces the drawn one.
+`history`: the audits alone are random; each stratum varies as it was drawn (see `strata`), the strata of all audits on
+their own. Answers are taken as a simple random part of what was drawn within a stratum (labels missing at random within
+a stratum).
 
-`future`: advertisers are primary units drawn with replacement from creatives like these (ibid., eq. 4.6.2, the
-ultimate-cluster variance), without finite-population correction.
+`future`: advertisers are primary units drawn with replacement from creatives like these (Särndal, Swensson, Wretman
+1992, eq. 4.6.2, the ultimate-cluster variance), without finite-population correction.
 
-Everything is computed for all G segments at once: the rows stand once per attribute (m entries), each with its segment.
+Everything is computed for all G segments at once: draws stand once per attribute (m entries), each with its segment.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from engine.records import F64, I32, I64, Flags, LabelledRows, ScoredSample, Segments
+from engine.estimate.groups import Groups, group
+from engine.estimate.strata import (
+    Strata,
+    answering_spread,
+    fixed_size_spread,
+    one_by_one_spread,
+    one_poisson_stratum,
+    strata_of,
+)
+from engine.records import F64, I64, Draws, Flags, LabelledRows, ScoredSample, Segments, single_draws
 
 HISTORY, FUTURE = "history", "future"
 _PLENTY = 1e6  # degrees of freedom where nothing varies
@@ -25,18 +35,23 @@ INFERENCES = (HISTORY, FUTURE)
 
 @dataclass(frozen=True)
 class Sample:
-    """n rows with design weights, spread over segments.
+    """n draws with design weights, spread over segments.
 
-    rows_n : positions in LabelledRows. weight_n : 1/π, corrected for the unanswered.
-    at_m, segment_m : for every segment the sample rows in it. key_m : segment × stratum. cluster_m : (segment,
-    advertiser)
-    pair. cluster_segment_T : segment of each of the T pairs. take_H : rows per stratum that the weights stand for.
-    census_G : the rows are all creatives of the segment. clustered : advertisers were drawn whole (Poisson sampling of
-    advertisers), so that they are the units of `history` too.
+    rows_n : positions in LabelledRows; a creative that two audits drew stands there twice, a part of it each.
+    weight_n : part/π, corrected for the unanswered. base_n : 1/π, so corrected. chance_n : π itself (of the cluster,
+    where clusters were drawn). unit_n : the cluster, -1 where the creative itself was drawn.
+    at_m, segment_m : for every segment the draws in it. key_m : segment × stratum. cluster_m : (segment, advertiser)
+    pair. cluster_segment_T : segment of each of the T pairs.
+    census_G : the rows are all creatives of the segment, and weigh the same. clustered : advertisers were drawn whole
+    (Poisson sampling of advertisers), so that they are the units of `history` too.
     """
 
     rows_n: I64
     weight_n: F64
+    base_n: F64
+    chance_n: F64
+    unit_n: I64
+    strata: Strata
     weight_m: F64
     at_m: I64
     segment_m: I64
@@ -44,9 +59,6 @@ class Sample:
     cluster_m: I64
     cluster_segment_T: I64
     census_G: Flags
-    srs_H: Flags
-    population_H: I64
-    take_H: I64
     clustered: bool = False
 
     @property
@@ -57,43 +69,65 @@ class Sample:
         """Return Σ value of each segment, shape (G,)."""
         return np.bincount(self.segment_m, value_m, self.segments).astype(np.float64)
 
-    def history_spread(self, residual_m: F64) -> tuple[F64, F64]:
-        """Return the audit variance of Σ weight · residual of each segment (0 outside it), and its degrees of freedom.
+    @cached_property
+    def creatives(self) -> Groups:
+        """The entries by creative: draws of several audits are one."""
+        return self._groups(self.rows_n)
 
-        Degrees of freedom are 2 (Σv)²/Σv² over the rows' parts v of the variance (Satterthwaite 1946, with Σv² for the
+    @cached_property
+    def units(self) -> Groups:
+        """The entries by what was drawn: a cluster, else a creative."""
+        own = self.rows_n + int(self.unit_n.max(initial=-1)) + 1
+        return self._groups(np.where(self.unit_n >= 0, self.unit_n, own))
+
+    def history_spread(self, residual_m: F64) -> tuple[F64, F64]:
+        """Return the audits' variance of Σ weight · residual of each segment (0 outside it), and degrees of freedom.
+
+        Degrees of freedom are 2 (Σv)²/Σv² over the units' parts v of the variance (Satterthwaite 1946, with Σv² for the
         variance of Σv): a variance that few rows of a thinly drawn stratum carry is itself uncertain.
         """
         u = self.weight_m * residual_m
         if self.clustered:
             return self._drawn_whole(u)
-        shape = (self.segments, len(self.take_H))
-        first = np.bincount(self.key_m, u, shape[0] * shape[1]).reshape(shape)
-        second = np.bincount(self.key_m, u * u, shape[0] * shape[1]).reshape(shape)
-        take = np.maximum(self.take_H, 1)
-        spread = np.where(take > 1, take / np.maximum(take - 1, 1) * (second - first**2 / take), second)
-        variance = (1 - self.take_H / np.maximum(self.population_H, 1)) * spread
-        if not self.srs_H.all():
-            poisson = np.bincount(self.key_m, u * u * (1 - 1 / self.weight_m), shape[0] * shape[1])
-            variance = np.where(self.srs_H, variance, poisson.reshape(shape))
-        left = 1 - self.take_H / np.maximum(self.population_H, 1)
-        v = (
-            u
-            * u
-            * np.where(self.srs_H, left, 1.0)[self.key_m % shape[1]]
-            * np.where(self.srs_H[self.key_m % shape[1]], 1.0, 1 - 1 / self.weight_m)
-        )
-        fourth = self.sums(v * v)
-        effective = np.where(fourth > 0, self.sums(v) ** 2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
-        return np.maximum(variance.sum(1), 0.0), np.maximum(2.0 * effective, 1.0)
+        strata, size = self.strata, self.segments
+        variance, part_m = one_by_one_spread(strata, u, self.base_n[self.at_m], self.key_m, size)
+        if "pps" in strata.method_H:
+            fixed = fixed_size_spread(strata, u, 1 / self.base_n[self.at_m], self.key_m, size)
+            variance = np.where(strata.drawn_by("pps"), fixed, variance)
+        if strata.clustered:
+            return self._clusters_drawn(u, variance, part_m)
+        return np.maximum(variance.sum(1), 0.0), self._satterthwaite(self.sums(part_m), self.sums(part_m * part_m))
+
+    def _clusters_drawn(self, u: F64, variance: F64, part_m: F64) -> tuple[F64, F64]:
+        """Return variance and degrees of freedom where some strata drew clusters."""
+        strata, units, H = self.strata, self.units, len(self.strata.take_H)
+        chance_m = self.chance_n[self.at_m]
+        drawn_whole = strata.drawn_by("cluster")
+        inside_m = drawn_whole[self.key_m % H]
+        chance_T, key_T = chance_m[units.first_T], self.key_m[units.first_T]
+        total_T = units.totals(u * inside_m)
+        between = fixed_size_spread(strata, total_T, chance_T, key_T, self.segments)
+        within, answering_m = answering_spread(strata, u, chance_m, self.key_m, self.segments)
+        variance = np.where(drawn_whole, np.maximum(between, 0.0) + within, variance)
+        part_T = units.totals(np.where(inside_m, answering_m, part_m)) + (1.0 - chance_T) * total_T**2
+        df = self._satterthwaite(units.by_segment(part_T), units.by_segment(part_T**2))
+        return np.maximum(variance.sum(1), 0.0), df
 
     def _drawn_whole(self, u: F64) -> tuple[F64, F64]:
         """Return the spread of Poisson sampling of advertisers: Σ (1 − p) U², U the weighted sum of an advertiser."""
         part_m = u * np.sqrt(1 - 1 / self.weight_m)  # what is certain to be in the sample does not vary
         v_T = np.bincount(self.cluster_m, part_m, len(self.cluster_segment_T)) ** 2
         variance = np.bincount(self.cluster_segment_T, v_T, self.segments).astype(np.float64)
-        fourth = np.bincount(self.cluster_segment_T, v_T**2, self.segments)
-        effective = np.where(fourth > 0, variance**2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
-        return variance, np.maximum(2.0 * effective, 1.0)
+        fourth = np.bincount(self.cluster_segment_T, v_T**2, self.segments).astype(np.float64)
+        return variance, self._satterthwaite(variance, fourth)
+
+    @staticmethod
+    def _satterthwaite(whole: F64, fourth: F64) -> F64:
+        effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
+        return np.maximum(2.0 * effective, 1.0)
+
+    def _groups(self, code_n: I64) -> Groups:
+        return group(code_n[self.at_m], self.segment_m, self.segments)
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""
@@ -139,76 +173,75 @@ def largest_cluster(sample: Sample, total_T: F64, segment: int) -> int:
 
 
 def answered_sample(rows: LabelledRows, policy: int, segments: Segments, creatives_G: F64) -> Sample:
-    """Return the drawn rows whose label for a policy is concluded, weights corrected for the unanswered.
+    """Return the draws whose label for a policy is concluded, weights corrected for the unanswered.
 
     creatives_G : how many creatives each segment holds.
     """
-    chosen = np.flatnonzero((rows.stratum_n >= 0) & (rows.y_nQ[:, policy] >= 0))
-    return _sample(rows, chosen, rows.design.answered_HQ[:, policy], segments, creatives_G)
+    draws = _draws(rows)
+    answered_d = draws.answered_dQ[:, policy]
+    return _sample(rows, draws, answered_d, rows.design.answered_HQ[:, policy], segments, creatives_G)
 
 
 def drawn_sample(rows: LabelledRows, segments: Segments, creatives_G: F64) -> Sample:
-    """Return all drawn rows: enough for numbers that read no label."""
-    return _sample(rows, np.flatnonzero(rows.stratum_n >= 0), rows.design.drawn_H, segments, creatives_G)
+    """Return all draws: enough for numbers that read no label."""
+    draws = _draws(rows)
+    return _sample(rows, draws, np.ones(len(draws.row_d), bool), rows.design.drawn_H, segments, creatives_G)
 
 
 def sample_of_all(scored: ScoredSample, segments: Segments, creatives_G: F64) -> Sample:
-    """Return the scored creatives as a sample of all: Poisson sampling, or the audit's own design where share is 0."""
+    """Return the scored creatives as a sample of all: Poisson sampling, or the audits' own design where share is 0."""
     if scored.share == 0.0:
         return drawn_sample(scored.rows, segments, creatives_G)
-    everybody = np.arange(len(scored.weight_n))
-    one = np.ones(1, np.int64)
-    methods = _Methods(np.zeros(1, bool), one, one, scored.clustered)
-    stratum_n = np.zeros(len(everybody), np.int32)
-    return _spread(scored.rows, everybody, scored.weight_n, stratum_n, methods, segments, creatives_G)
+    size = len(scored.weight_n)
+    draws = Draws(
+        np.arange(size),
+        np.zeros(size, np.int32),
+        1.0 / scored.weight_n,
+        np.ones(size),
+        np.full(size, -1, np.int64),
+        np.ones((size, 1), bool),
+    )
+    sample = _spread(scored.rows, draws, scored.weight_n, one_poisson_stratum(), segments, creatives_G)
+    return replace(sample, clustered=scored.clustered)
 
 
-@dataclass(frozen=True)
-class _Methods:
-    """How each stratum was drawn."""
-
-    srs_H: Flags
-    population_H: I64
-    take_H: I64
-    clustered: bool = False
+def _draws(rows: LabelledRows) -> Draws:
+    return rows.draws or single_draws(rows.stratum_n, rows.pi_n, rows.y_nQ >= 0)
 
 
-def _sample(rows: LabelledRows, chosen: I64, take_H: I64, segments: Segments, creatives_G: F64) -> Sample:
-    stratum_n: I32 = rows.stratum_n[chosen]
-    answered = take_H / np.maximum(rows.design.drawn_H, 1)
-    weight_n = 1.0 / (rows.pi_n[chosen] * answered[stratum_n])
-    srs_H = np.array([method == "srs" for method in rows.design.method_H], bool)
-    methods = _Methods(srs_H, rows.design.population_H, take_H)
-    return _spread(rows, chosen, weight_n, stratum_n, methods, segments, creatives_G)
+def _sample(
+    rows: LabelledRows, draws: Draws, answered_d: Flags, take_H: I64, segments: Segments, creatives_G: F64
+) -> Sample:
+    strata = strata_of(rows.design, draws, take_H, answered_d)
+    chosen = draws.take(answered_d & (draws.row_d >= 0))
+    base_n = 1.0 / (chosen.chance_d * strata.answered_H[chosen.stratum_d])
+    return _spread(rows, chosen, base_n, strata, segments, creatives_G)
 
 
 def _spread(
-    rows: LabelledRows,
-    chosen: I64,
-    weight_n: F64,
-    stratum_n: I32,
-    methods: _Methods,
-    segments: Segments,
-    creatives_G: F64,
+    rows: LabelledRows, draws: Draws, base_n: F64, strata: Strata, segments: Segments, creatives_G: F64
 ) -> Sample:
-    at_m, segment_m = _spread_rows(rows.cell_n[chosen], segments)
-    advertiser_n = rows.advertiser_n[chosen]
+    at_m, segment_m = _spread_rows(rows.cell_n[draws.row_d], segments)
+    advertiser_n = rows.advertiser_n[draws.row_d]
     pair, cluster_m = np.unique(segment_m * (advertiser_n.max(initial=0) + 1) + advertiser_n[at_m], return_inverse=True)
-    return Sample(
-        rows_n=chosen,
+    weight_n = base_n * draws.part_d
+    sample = Sample(
+        rows_n=draws.row_d,
         weight_n=weight_n,
+        base_n=base_n,
+        chance_n=draws.chance_d,
+        unit_n=draws.cluster_d,
+        strata=strata,
         weight_m=weight_n[at_m],
         at_m=at_m,
         segment_m=segment_m,
-        key_m=segment_m * len(methods.take_H) + stratum_n[at_m],
+        key_m=segment_m * len(strata.take_H) + draws.stratum_d[at_m],
         cluster_m=cluster_m,
         cluster_segment_T=pair // (advertiser_n.max(initial=0) + 1),
-        census_G=np.bincount(segment_m, minlength=len(segments.name)) == creatives_G,
-        srs_H=methods.srs_H,
-        population_H=methods.population_H,
-        take_H=methods.take_H,
-        clustered=methods.clustered,
+        census_G=np.zeros(len(segments.name), bool),
     )
+    every_G = sample.creatives.count(np.ones(len(at_m), bool)) == creatives_G
+    return replace(sample, census_G=every_G & sample.creatives.equal(sample.weight_m))
 
 
 def _spread_rows(cell_n: I64, segments: Segments) -> tuple[I64, I64]:

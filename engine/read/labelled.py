@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.read.audits import Audit
-from engine.records import I8, I64, WEIGHTINGS, Design, LabelledRows, LabelTable, ScoredSample
+from engine.records import I8, I64, WEIGHTINGS, Design, Flags, LabelledRows, LabelTable, ScoredSample, single_draws
 
 
-def join_labels(kept: pa.Table, labels: LabelTable, audit: Audit | None) -> LabelledRows:
+def join_labels(kept: pa.Table, labels: LabelTable, audits: Sequence[Audit]) -> LabelledRows:
     """Return the labelled creatives of the period.
 
     kept : rows of the replay: creative_id, advertiser_id, cell, weights, scores, outcome.
     """
     at = pc.index_in(kept["creative_id"], pa.array(labels.creative_id, pa.string()))
-    return _join(kept.filter(pc.is_valid(at)), pc.drop_null(at).to_numpy().astype(np.int64), labels, audit)
+    return _join(kept.filter(pc.is_valid(at)), pc.drop_null(at).to_numpy().astype(np.int64), labels, audits)
 
 
 def scored_sample(
-    kept: pa.Table, labels: LabelTable, audit: Audit | None, share: float, *, clustered: bool
+    kept: pa.Table, labels: LabelTable, audits: Sequence[Audit], share: float, *, clustered: bool
 ) -> ScoredSample:
     """Return the scored creatives as a sample of all: a labelled one stands for itself, any other for 1/share.
 
@@ -33,28 +34,34 @@ def scored_sample(
     at_n = pc.fill_null(at, -1).to_numpy().astype(np.int64)
     if share == 0.0:
         drawn = (at_n >= 0) & (labels.stratum_n[at_n] >= 0 if len(labels.stratum_n) else False)
-        rows = _join(kept.filter(pa.array(drawn)), at_n[drawn], labels, audit)
+        rows = _join(kept.filter(pa.array(drawn)), at_n[drawn], labels, audits)
         return ScoredSample(rows, 1.0 / rows.pi_n, share, clustered)
-    rows = _join(kept, at_n, labels, audit)
+    rows = _join(kept, at_n, labels, audits)
     return ScoredSample(rows, np.where(at_n >= 0, 1.0, 1.0 / share), share, clustered)
 
 
-def _join(kept: pa.Table, at_n: I64, labels: LabelTable, audit: Audit | None) -> LabelledRows:
+def _join(kept: pa.Table, at_n: I64, labels: LabelTable, audits: Sequence[Audit]) -> LabelledRows:
     """Return kept rows with the label at `at_n`, none where it is -1."""
     y_nQ = with_any(labels.y_nP)
-    drawn = labels.stratum_n >= 0
-    strata = len(audit.strata) if audit else 0
+    draws = labels.draws or single_draws(labels.stratum_n, labels.pi_n, labels.y_nP >= 0)
+    answered_dQ = _with_every(draws.answered_dQ)
+    strata = sum(len(audit.strata) for audit in audits)
     design = Design(
-        audit.method_H if audit else (),
-        audit.population_H if audit else np.zeros(0, np.int64),
-        _count(labels.stratum_n[drawn], strata),
-        np.stack([_count(labels.stratum_n[drawn & (y >= 0)], strata) for y in y_nQ.T], axis=1),
+        tuple(method for audit in audits for method in audit.method_H),
+        np.concatenate([np.zeros(0, np.int64), *(audit.population_H for audit in audits)]),
+        _count(draws.stratum_d, strata),
+        np.stack([_count(draws.stratum_d[answered_d], strata) for answered_d in answered_dQ.T], axis=1),
     )
     pi_n = np.append(labels.pi_n, np.nan)[at_n]  # -1, nowhere, takes the last
     stratum_n = np.append(labels.stratum_n, np.int32(-1))[at_n]
     none = np.full((1, y_nQ.shape[1]), -1, np.int8)
     y_at, naive_at = (np.concatenate([y, none])[at_n] for y in (y_nQ, with_any(labels.naive_nP)))
-    return _rows(kept, design, pi_n, stratum_n, y_at, naive_at)
+    rows = _rows(kept, design, pi_n, stratum_n, y_at, naive_at)
+    place_n = np.full(len(labels.pi_n), -1, np.int64)
+    place_n[at_n[at_n >= 0]] = np.flatnonzero(at_n >= 0)
+    moved = replace(draws, row_d=place_n[draws.row_d], answered_dQ=answered_dQ)
+    order = np.argsort(moved.row_d, kind="stable")  # as the rows stand
+    return replace(rows, draws=moved.take(order))
 
 
 def census(kept: pa.Table, creative_id: pa.Array, y_nP: I8) -> LabelledRows:
@@ -78,6 +85,13 @@ def read_truth(table: pa.Table, policies: Sequence[str]) -> tuple[pa.Array, I8]:
         label = chosen["label"].combine_chunks().take(at)
         columns.append(pc.equal(label, "VIOLATING").cast(pa.int8()).fill_null(-1).to_numpy(zero_copy_only=False))
     return ids, np.stack(columns, axis=1).astype(np.int8)
+
+
+def _with_every(answered_dP: Flags) -> Flags:
+    """Append `any` where there are several policies: answered once all are."""
+    if answered_dP.shape[1] == 1:
+        return answered_dP
+    return np.concatenate([answered_dP, answered_dP.all(1, keepdims=True)], axis=1)
 
 
 def with_any(y_nP: I8) -> I8:

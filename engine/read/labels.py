@@ -1,9 +1,10 @@
-"""Labels and audits → what each labelled creative says, and how the audit drew it."""
+"""Labels and audits → what each labelled creative says, and how the audits drew it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -11,17 +12,16 @@ import pyarrow.compute as pc
 
 from engine.errors import DataError, did_you_mean
 from engine.read.audits import Audit
+from engine.read.draws import audit_draws, combined_chance, share_out
+from engine.read.resolution import COMPLIANT, NOT_CONCLUDED, RULES, UNTIMED, VIOLATING, Pile, resolve
 from engine.read.shards import require_columns
-from engine.records import F64, I8, I32, I64, EarlierLabels, Flags, LabelTable
+from engine.records import I8, I64, Draws, EarlierLabels, Flags, LabelTable, StratumAnswers
 from engine.schema import LABELS
 
-VIOLATING, COMPLIANT, NOT_CONCLUDED = 1, 0, -1
 _VALUES = {"VIOLATING": VIOLATING, "COMPLIANT": COMPLIANT, "UNKNOWN": NOT_CONCLUDED}
 _CONCLUDED = ["VIOLATING", "COMPLIANT"]
 SOURCES = ("audit", "review", "appeal", "report")
 _NEEDED = ("creative_id", "policy", "label", "source")
-_REPORTED_TOLERANCE = 1e-9
-_NEVER = -(2**63)
 
 
 def label_columns(table: pa.Table, names: Mapping[str, str], source: str) -> pa.Table:
@@ -64,41 +64,55 @@ def rejected_in_review(labels: pa.Table) -> pa.Table:
     return pa.table({"creative_id": found["creative_id"], "known_at": found["known_at_min"]})
 
 
-def resolve_labels(labels: pa.Table, policies: Sequence[str], audit: Audit | None, source: str) -> LabelTable:
-    """Resolve several labels of one creative and policy to the latest known, and join how the audit drew it.
+def resolve_labels(
+    labels: pa.Table,
+    policies: Sequence[str],
+    audits: Sequence[Audit],
+    source: str,
+    rule: str = RULES[0],
+    left_out: Mapping[str, int] = MappingProxyType({}),
+) -> LabelTable:
+    """Resolve several labels of one creative and policy by a rule of `resolution`, and join how the audits drew it.
+
+    A label speaks for the audits when one of them asked for it; of several audits' labels the rule picks as of several
+    labels of one. left_out : labels that do not count, by reason, to report.
 
     Raises
     ------
     DataError : an audit label without a probability in (0, 1], in two strata, or one that contradicts the frame.
     """
-    labels = labels.filter(pc.is_in(labels["policy"], pa.array(policies, pa.string())))
-    known_at = pc.fill_null(labels["known_at"].cast(pa.int64()), _NEVER)  # an unknown time is never the latest
-    labels = labels.append_column("known_order", known_at)
-    labels = labels.sort_by([("creative_id", "ascending"), ("known_order", "ascending"), ("reviewer_id", "ascending")])
-    ids, row_of = _factorize(labels["creative_id"])
-    policy_at = pc.index_in(labels["policy"], pa.array(policies, pa.string())).to_numpy()
-    value = pc.index_in(labels["label"], pa.array(list(_VALUES))).fill_null(len(_VALUES)).to_numpy()
-    y = np.array([*_VALUES.values(), NOT_CONCLUDED], np.int8)[value]
-    sources = labels["source"].to_numpy(zero_copy_only=False)
-    drawn = sources == "audit"
-    if audit is not None:
-        drawn &= pc.equal(labels["audit_id"], audit.audit_id).fill_null(False).to_numpy(zero_copy_only=False)
-    else:
-        drawn &= False
+    labels = labels.filter(pc.is_in(labels["policy"], pa.array(policies, pa.string()))).sort_by("creative_id")
+    creative_id = labels["creative_id"].combine_chunks().dictionary_encode()
+    pile = _pile(labels, creative_id.indices.to_numpy().astype(np.int64), policies)
+    shape = (len(creative_id.dictionary), len(policies))
+    sources, asked = labels["source"].to_numpy(zero_copy_only=False), _asked(labels, audits)
+    y_nP = resolve(pile.where(asked), rule, shape)
+    draws = None
+    pi_n, stratum_n = np.full(shape[0], np.nan), np.full(shape[0], -1, np.int32)
+    if audits:
+        draws = audit_draws(labels.filter(pa.array(asked)), pile.where(asked), shape, audits, source)
+        draws = share_out(draws, creative_id.dictionary, audits)
+        pi_n, stratum_n = combined_chance(draws, shape[0])
+    unknown = asked & pc.equal(labels["label"], "UNKNOWN").fill_null(False).to_numpy(zero_copy_only=False)
     counts = {name: int((sources == name).sum()) for name in SOURCES}
-    pi_n, stratum_n = np.full(len(ids), np.nan), np.full(len(ids), -1, np.int32)
-    if audit is not None:
-        pi_n, stratum_n = _drawn(labels.filter(pa.array(drawn)), row_of[drawn], len(ids), audit, source)
-    shape = (len(ids), len(policies))
-    y_nP = _latest(shape, row_of[drawn], policy_at[drawn], y[drawn])
-    counts |= _audit_counts(y_nP, stratum_n >= 0, labels.filter(pa.array(drawn)))
-    appealed = (sources == "appeal") & (y >= 0)
-    counts |= {"appeals_decided": int(appealed.sum()), "appeals_overturned": int((appealed & (y == COMPLIANT)).sum())}
-    return LabelTable(tuple(ids), y_nP, _latest(shape, row_of, policy_at, y), pi_n, stratum_n, counts)
+    counts |= _audit_counts(y_nP, stratum_n >= 0) | {"audit_unknown": int(unknown.sum())} | dict(left_out)
+    counts |= _appeal_counts(pile.y_k[sources == "appeal"])
+    return LabelTable(
+        creative_id=tuple(creative_id.dictionary.to_pylist()),
+        y_nP=y_nP,
+        naive_nP=resolve(pile, rule, shape),
+        pi_n=pi_n,
+        stratum_n=stratum_n,
+        counts=counts,
+        strata=_answers(draws, audits, np.unique(pile.row_k[unknown])) if draws else (),
+        draws=draws,
+    )
 
 
-def labels_before(labels: pa.Table, policies: Sequence[str], moment: datetime, source: str) -> EarlierLabels:
-    """Return what audits concluded before a moment; of several labels of one creative and policy the latest known.
+def labels_before(
+    labels: pa.Table, policies: Sequence[str], moment: datetime, source: str, rule: str = RULES[0]
+) -> EarlierLabels:
+    """Return what audits concluded before a moment, several labels of one creative and policy resolved by a rule.
 
     Raises
     ------
@@ -108,17 +122,20 @@ def labels_before(labels: pa.Table, policies: Sequence[str], moment: datetime, s
     chosen = pc.and_(chosen, pc.is_in(labels["policy"], pa.array(policies, pa.string())))
     early = labels.filter(pc.and_(chosen, pc.less(labels["known_at"], pa.scalar(moment, labels["known_at"].type))))
     early = early.sort_by([("creative_id", "ascending"), ("policy", "ascending"), ("known_at", "ascending")])
-    pi_n = early["inclusion_probability"].fill_null(np.nan).to_numpy()
-    if not ((pi_n > 0) & (pi_n <= 1)).all():
+    pi_k = early["inclusion_probability"].fill_null(np.nan).to_numpy()
+    if not ((pi_k > 0) & (pi_k <= 1)).all():
         raise DataError(
-            f"{source}: {int((~((pi_n > 0) & (pi_n <= 1))).sum())} audit labels known before the period have no "
+            f"{source}: {int((~((pi_k > 0) & (pi_k <= 1))).sum())} audit labels known before the period have no "
             "inclusion_probability above 0 and at most 1; calibration needs it"
         )
-    ids = early["creative_id"].to_pylist()
-    policy_n = pc.index_in(early["policy"], pa.array(policies, pa.string())).to_numpy().astype(np.int64)
-    last = [i for i in range(len(ids)) if i + 1 == len(ids) or (ids[i], policy_n[i]) != (ids[i + 1], policy_n[i + 1])]
-    y_n = pc.equal(early["label"], "VIOLATING").to_numpy(zero_copy_only=False).astype(np.int8)
-    return EarlierLabels(tuple(ids[i] for i in last), policy_n[last], y_n[last], 1 / pi_n[last])
+    creative_id = early["creative_id"].combine_chunks().dictionary_encode()
+    pile = _pile(early, creative_id.indices.to_numpy().astype(np.int64), policies)
+    y_nP = resolve(pile, rule, (len(creative_id.dictionary), len(policies)))
+    key_k = pile.row_k * len(policies) + pile.policy_k
+    last = np.flatnonzero(np.append(key_k[1:] != key_k[:-1], True)) if len(key_k) else np.zeros(0, np.int64)
+    row_n, policy_n = pile.row_k[last], pile.policy_k[last]
+    ids = creative_id.dictionary.take(pa.array(row_n)).to_pylist()
+    return EarlierLabels(tuple(ids), policy_n, y_nP[row_n, policy_n], 1 / pi_k[last])
 
 
 def _check_words(labels: pa.Table, column: str, words: Sequence[str], source: str) -> None:
@@ -129,52 +146,51 @@ def _check_words(labels: pa.Table, column: str, words: Sequence[str], source: st
         )
 
 
-def _factorize(column: pa.ChunkedArray) -> tuple[list[str], I64]:
-    """Return the distinct values of a sorted column and each row's place among them."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+def _pile(labels: pa.Table, row_k: I64, policies: Sequence[str]) -> Pile:
+    value = pc.index_in(labels["label"], pa.array(list(_VALUES))).fill_null(len(_VALUES)).to_numpy()
+    names = pc.unique(labels["reviewer_id"]).drop_null().sort()
+    return Pile(
+        row_k=row_k,
+        policy_k=pc.index_in(labels["policy"], pa.array(policies, pa.string())).to_numpy().astype(np.int64),
+        y_k=np.array([*_VALUES.values(), NOT_CONCLUDED], np.int8)[value],
+        time_k=pc.fill_null(labels["known_at"].cast(pa.int64()), UNTIMED).to_numpy(),
+        reviewer_k=pc.index_in(labels["reviewer_id"], names).fill_null(len(names)).to_numpy().astype(np.int64),
+    )
 
 
-def _latest(shape: tuple[int, int], row_n: I64, policy_n: I64, y: I8) -> I8:
-    """Return per creative and policy the last label that concluded (rows come sorted by known_at)."""
-    out = np.full(shape, NOT_CONCLUDED, np.int8)
-    concluded = y >= 0
-    out[row_n[concluded], policy_n[concluded]] = y[concluded]  # of equal places numpy keeps the last
-    return out
+def _asked(labels: pa.Table, audits: Sequence[Audit]) -> Flags:
+    """Return the labels that one of the audits asked for."""
+    named = pc.is_in(labels["audit_id"], pa.array([audit.audit_id for audit in audits], pa.string()))
+    return np.asarray(pc.and_(pc.equal(labels["source"], "audit"), named).to_numpy(zero_copy_only=False))
 
 
-def _audit_counts(y_nP: I8, drawn_n: Flags, labels: pa.Table) -> dict[str, int]:
+def _audit_counts(y_nP: I8, drawn_n: Flags) -> dict[str, int]:
     answered = drawn_n & (y_nP >= 0).all(1)
-    unknown = int(pc.sum(pc.equal(labels["label"], "UNKNOWN")).as_py() or 0)
     return {
         "audit_drawn": int(drawn_n.sum()),
         "audit_answered": int(answered.sum()),
         "audit_unanswered": int(drawn_n.sum() - answered.sum()),
-        "audit_unknown": unknown,
     }
 
 
-def _drawn(labels: pa.Table, row_n: I64, size: int, audit: Audit, source: str) -> tuple[F64, I32]:
-    pi = labels["inclusion_probability"].fill_null(np.nan).to_numpy()
-    bad = ~((pi > 0) & (pi <= 1))
-    if bad.any():
-        at = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"{source}: column inclusion_probability is {pi[at]} for creative {labels['creative_id'][at].as_py()!r} "
-            f"({int(bad.sum())} audit labels in all); a drawn creative has a probability above 0 and at most 1"
-        )
-    stratum = pc.index_in(labels["stratum"], pa.array(audit.strata, pa.string()))
-    if stratum.null_count:
-        name = labels["stratum"].filter(stratum.is_null())[0].as_py()
-        raise DataError(f"{source}: stratum {name!r} is not in the audits table{did_you_mean(str(name), audit.strata)}")
-    pi_n, stratum_n = np.full(size, np.nan), np.full(size, -1, np.int32)
-    pi_n[row_n], stratum_n[row_n] = pi, stratum.to_numpy()
-    twice = (stratum_n[row_n] != stratum.to_numpy()) | (np.abs(pi_n[row_n] - pi) > _REPORTED_TOLERANCE)
-    if twice.any():
-        name = labels["creative_id"][int(np.flatnonzero(twice)[0])].as_py()
-        raise DataError(
-            f"{source}: creative {name!r} was drawn with two strata or probabilities; one audit draws it once"
-        )
-    audit.check_sizes(pi_n, stratum_n)
-    audit.check_frame(labels["creative_id"].combine_chunks(), pi)
-    return pi_n, stratum_n
+def _appeal_counts(y_k: I8) -> dict[str, int]:
+    return {"appeals_decided": int((y_k >= 0).sum()), "appeals_overturned": int((y_k == COMPLIANT).sum())}
+
+
+def _answers(draws: Draws, audits: Sequence[Audit], unknown_n: I64) -> tuple[StratumAnswers, ...]:
+    """Return what every stratum drew and heard. unknown_n : creatives of which some label is UNKNOWN."""
+    answered_d = draws.answered_dQ.all(1)
+    unknown_d = ~answered_d & np.isin(draws.row_d, unknown_n)
+    size = sum(len(audit.strata) for audit in audits)
+    drawn, answered, unknown = (
+        np.bincount(draws.stratum_d[chosen], minlength=size).tolist() for chosen in (slice(None), answered_d, unknown_d)
+    )
+    named = [
+        (audit.audit_id, name, method, int(population))
+        for audit in audits
+        for name, method, population in zip(audit.strata, audit.method_H, audit.population_H, strict=True)
+    ]
+    return tuple(
+        StratumAnswers(*named[h], drawn[h], answered[h], unknown[h], drawn[h] - answered[h] - unknown[h])
+        for h in range(size)
+    )

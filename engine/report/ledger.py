@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from engine.records import StratumAnswers
 from engine.report import wording
 from engine.report.cells import Notes, number_cell, strategy_cell
 from engine.report.lookup import Key
@@ -27,6 +28,11 @@ _KEPT = {
 }
 _PICTURES = {"pictures": "pictures, of all creatives read", "no_picture": "creatives without a picture"}
 _ADDED = ("leakage_rate", "overkill_rate")
+_LEFT_OUT = {
+    "labels_late": "known after labels.known_by: as if not yet answered",
+    "labels_young": "younger than labels.older_than: as if not yet answered",
+    "labels_other_guideline": "under another guideline: left out",
+}
 _LABELS = {
     "audit_drawn": "drawn by an audit",
     "audit_answered": "of these answered",
@@ -86,8 +92,28 @@ def labels(run: RunSummary) -> Section:
         "Advertisers choose what to appeal, so this is never used as a label of a population. "
         "Nor are review and report labels: only an audit has known inclusion probabilities."
     )
-    grid = Grid("", ("Labels", "Count", "Meaning"), (_counted("", counts, _LABELS),))
-    return Section("labels", "Labels and appeals", (grid, Text(appeals)))
+    asked = {name: meaning for name, meaning in _LEFT_OUT.items() if name in counts}
+    left_out = (_counted("labels that do not count", counts, asked),) if asked else ()
+    grid = Grid("", ("Labels", "Count", "Meaning"), (_counted("", counts, _LABELS), *left_out))
+    strata = (_strata(run.strata),) if run.strata else ()
+    return Section("labels", "Labels and appeals", (grid, *strata, Text(appeals)))
+
+
+def _strata(strata: Sequence[StratumAnswers]) -> Grid:
+    """What each stratum drew and heard; unknown and waiting creatives are taken as missing at random within it."""
+    rows = tuple(
+        (
+            Cell(wording.clip(f"{stratum.audit}: {stratum.stratum}")),
+            Cell(stratum.method, tone="code"),
+            *(
+                Cell(wording.count(count), tone="number")
+                for count in (stratum.population, stratum.drawn, stratum.answered, stratum.unknown, stratum.waiting)
+            ),
+        )
+        for stratum in strata
+    )
+    head = ("Stratum", "Drawn by", "Creatives", "Drawn", "Answered", "UNKNOWN", "Not yet answered")
+    return Grid("who answered, taken within a stratum as a random part of the drawn", head, (Group("", rows),))
 
 
 def formulas(run: RunSummary) -> Section:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.records import ANY
+from engine.records import ANY, StratumAnswers
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -182,6 +182,7 @@ class RunSummary:
     drift: tuple[AgreementSummary, ...]
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
+    strata: tuple[StratumAnswers, ...] = ()
 
     @property
     def policy(self) -> str:
@@ -250,6 +251,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         drift=_agreements(summary["drift"], "contents", "members"),
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
+        strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
     )
 
 

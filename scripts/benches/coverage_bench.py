@@ -125,16 +125,18 @@ def load_world() -> World:
     ids, y_nP = read_truth(truth_table, config.policies)
     question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.billed)
     truth = {key_of(row): row.estimate for row in true_values(question)}
-    assert prepared.audit is not None
+    assert len(prepared.audits) == 1
     assert prepared.labels is not None
     frame, _ = read_table("data/demo/frame.parquet", "frame")
     at = pc.index_in(frame["creative_id"], ids).to_numpy()
-    stratum = pc.index_in(frame["stratum"], pa.array(prepared.audit.strata)).to_numpy()
+    stratum = pc.index_in(frame["stratum"], pa.array(prepared.audits[0].strata)).to_numpy()
     counts = prepared.labels.counts
     unanswered = counts["audit_unanswered"] / counts["audit_drawn"]
     frame_ids = frame["creative_id"].combine_chunks()
     others = _other_labels(config, frame_ids)
-    return World(run, replayed, prepared.audit, frame_ids, stratum, y_nP[at], others, unanswered, scored.billed, truth)
+    return World(
+        run, replayed, prepared.audits[0], frame_ids, stratum, y_nP[at], others, unanswered, scored.billed, truth
+    )
 
 
 def _other_labels(config: Config, ids: pa.Array) -> np.ndarray:
@@ -143,7 +145,7 @@ def _other_labels(config: Config, ids: pa.Array) -> np.ndarray:
     table, _ = read_table(config.labels.path, "labels")
     table = label_columns(table, config.labels.columns, config.labels.path)
     found = resolve_labels(
-        table.filter(pc.not_equal(table["source"], "audit")), config.policies, None, config.labels.path
+        table.filter(pc.not_equal(table["source"], "audit")), config.policies, (), config.labels.path
     )
     at = pc.index_in(ids, pa.array(found.creative_id)).fill_null(-1).to_numpy()
     return np.where((at >= 0)[:, None], found.naive_nP[at], -1).astype(np.int8)
@@ -171,7 +173,7 @@ def redraw(world: World, generator: np.random.Generator) -> Question:
         stratum_n=stratum_n,
         counts={},
     )
-    joined = join_labels(world.replayed.kept, labels, world.audit)
+    joined = join_labels(world.replayed.kept, labels, (world.audit,))
     return replace(make_question(world.run, world.replayed, joined, world.billed), inferences=(HISTORY,))
 
 

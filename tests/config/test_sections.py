@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from engine.config.loading import _parse
 from engine.config.sections import (
+    AuditsSection,
     Config,
     CreativesSection,
     ExposureSection,
+    LabelsSection,
     Period,
     ScoresSection,
 )
@@ -45,6 +47,19 @@ def test_a_date_is_midnight_utc_and_a_zone_is_heeded(written: str, meant: dateti
 def test_what_is_no_date_is_refused(written: str) -> None:
     with pytest.raises((ValidationError, UsageError)):
         period(written, "2030-01-01")
+
+
+def test_audits_are_named_one_by_one_or_together_and_labels_have_a_rule() -> None:
+    for use in (None, "a1", "all", ["a1", "a2"]):
+        assert AuditsSection.model_validate({"path": "a", "use": use}).use == use
+    for use in ([], ["a1", "a1"], 3):
+        with pytest.raises(ValidationError):
+            AuditsSection.model_validate({"path": "a", "use": use})
+    found = LabelsSection.model_validate({"path": "l", "older_than": "14d", "known_by": "2026-03-01"})
+    assert (found.resolve, found.older_than, found.guideline) == ("latest", 14 * 86_400, None)
+    assert found.known_by == datetime(2026, 3, 1, tzinfo=UTC)
+    with pytest.raises(ValidationError, match="latest"):
+        LabelsSection.model_validate({"path": "l", "resolve": "newest"})
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,32 @@ def interval_between(
     share = min(1.0, max(0.0, (ratio - low) / wide))
     found = interval(share, variance / wide**2, events, size, df, units, confidence)
     return low + wide * found[0], low + wide * found[1]
+
+
+def fixed_size_variance(total: list[float], pi: list[float], answered: list[bool], *, creatives: bool) -> float:
+    """Return Brewer's variance of Σ total/π over the units of one stratum, all of them; an unanswered one is 0.
+
+    creatives : units are creatives, so that who answered is the sample, with π times the share that answered.
+    """
+    share = sum(answered) / len(answered)
+    units = []
+    for value, p, heard in zip(total, pi, answered, strict=True):
+        if not creatives:
+            units.append((value / p, p))
+        elif heard:
+            units.append((value / (p * share), p * share))
+    units = [(u, p) for u, p in units if p < 1]
+    n = len(units)
+    if n == 0:
+        return 0.0
+    mean = sum(u for u, _ in units) / n if n > 1 else 0.0
+    return n / max(n - 1, 1) * sum((1 - p) * (u - mean) ** 2 for u, p in units)
+
+
+def answering_variance(value: list[float], pi: list[float], answered: list[bool]) -> float:
+    """Return what unanswered creatives of drawn clusters add to the variance of Σ value/(π · share that answered)."""
+    share = sum(answered) / len(answered)
+    v = [sqrt(p) * x / (p * share) for x, p, heard in zip(value, pi, answered, strict=True) if heard]
+    m = len(v)
+    mean = sum(v) / m if m > 1 else 0.0
+    return (1 - share) * m / max(m - 1, 1) * sum((x - mean) ** 2 for x in v)

@@ -13,7 +13,7 @@ from engine.read.labelled import census, join_labels, read_truth, with_any
 from engine.records import WEIGHTS, LabelTable
 
 SIZES = np.array([4, 6])
-AUDIT = Audit("a1", ("s1", "s2"), ("srs", "poisson"), SIZES, SIZES // 2, (), None, np.zeros(0), "")
+AUDIT = (Audit("a1", ("s1", "s2"), ("srs", "poisson"), SIZES, SIZES // 2, (), None, ""),)
 
 
 def kept(*ids: str, **columns: Any) -> pa.Table:
@@ -81,7 +81,7 @@ def test_without_an_audit_the_design_is_empty() -> None:
         np.array([-1], np.int32),
         {},
     )
-    rows = join_labels(kept("a"), nobody, None)
+    rows = join_labels(kept("a"), nobody, ())
     assert rows.design.method_H == ()
     assert rows.design.drawn_H.tolist() == []
     assert rows.naive_nQ.tolist() == [[1]]

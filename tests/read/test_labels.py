@@ -11,22 +11,26 @@ import pytest
 from generators import START, examples, label_table
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import latest_label
+from oracles import latest_label, resolved_label
 
 from engine.errors import DataError
 from engine.read.audits import Audit
-from engine.read.labels import label_columns, resolve_labels
-from engine.records import LabelTable
+from engine.read.labels import label_columns, labels_before, resolve_labels
+from engine.read.resolution import RULES
+from engine.records import LabelTable, StratumAnswers
 
 
 def audit(*population: int, method: str = "srs") -> Audit:
     size = np.array(population, np.int64)
     strata = tuple(f"s{h + 1}" for h in range(len(population)))
-    return Audit("a1", strata, (method,) * len(population), size, size, (), None, np.zeros(0), "")
+    return Audit("a1", strata, (method,) * len(population), size, size, (), None, "")
 
 
-def resolve(*labels: dict[str, Any], by: Audit | None = None, policies: tuple[str, ...] = ("scam",)) -> LabelTable:
-    return resolve_labels(label_columns(label_table(*labels), {}, "labels.parquet"), policies, by, "labels.parquet")
+def resolve(
+    *labels: dict[str, Any], by: Audit | None = None, policies: tuple[str, ...] = ("scam",), rule: str = "latest"
+) -> LabelTable:
+    rows = label_columns(label_table(*labels), {}, "labels.parquet")
+    return resolve_labels(rows, policies, (by,) if by else (), "labels.parquet", rule)
 
 
 def review(**label: Any) -> dict[str, Any]:
@@ -104,6 +108,55 @@ def test_any_pile_of_labels_resolves_as_by_hand_in_any_order(labels: list[tuple[
     assert (found.y_nP == -1).all()
 
 
+PILES = st.lists(
+    st.tuples(
+        st.none() | st.integers(1, 3),
+        st.sampled_from(["r1", "r2", "r3", None]),
+        st.sampled_from(["VIOLATING", "VIOLATING", "COMPLIANT", "COMPLIANT", "UNKNOWN", None]),
+    ),
+    max_size=7,
+)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@examples(80)
+@given(pile=PILES)
+def test_every_rule_resolves_any_pile_as_by_hand_in_any_order(rule: str, pile: list[tuple[Any, ...]]) -> None:
+    rows = [
+        {"known_at": None if at is None else START + timedelta(days=at), "reviewer_id": reviewer, "label": label}
+        for at, reviewer, label in pile
+    ]
+    other = {"creative_id": "c2", "label": "COMPLIANT"}
+    expected = resolved_label(rule, pile)
+    for shown in (rows, rows[::-1]):
+        found = resolve(*shown, {"label": None}, other, by=audit(4), rule=rule)
+        assert found.y_nP.tolist() == [[expected], [0]]
+        assert found.naive_nP.tolist() == found.y_nP.tolist()
+
+
+def test_the_rules_differ_where_they_should() -> None:
+    days = [{"known_at": START + timedelta(days=i), "reviewer_id": f"r{i}"} for i in range(4)]
+    pile = [days[0] | {"label": "COMPLIANT"}, days[1], days[2] | {"label": "COMPLIANT"}, days[3]]
+    found = {rule: resolve(*pile, by=audit(2), rule=rule).y_nP.item() for rule in RULES}
+    assert found == {"latest": 1, "first": 0, "majority": 1, "strictest": 1}
+    assert resolve(*pile[:3], by=audit(2), rule="majority").y_nP.item() == 0
+
+
+def test_what_each_stratum_drew_and_heard_adds_up() -> None:
+    found = resolve(
+        {},
+        {"creative_id": "c2", "label": "UNKNOWN"},
+        {"creative_id": "c3", "label": None},
+        {"creative_id": "c4", "stratum": "s2", "label": "COMPLIANT"},
+        {"creative_id": "c4", "stratum": "s2", "label": "UNKNOWN", "reviewer_id": "r2"},
+        by=audit(6, 2),
+    )
+    assert found.strata == (
+        StratumAnswers("a1", "s1", "srs", 6, drawn=3, answered=1, unknown=1, waiting=1),
+        StratumAnswers("a1", "s2", "srs", 2, drawn=1, answered=1, unknown=0, waiting=0),
+    )
+
+
 def test_only_the_audit_speaks_for_the_audit() -> None:
     found = resolve(
         {},
@@ -158,6 +211,20 @@ def test_labels_and_appeals_are_counted() -> None:
         "appeals_decided": 2,
         "appeals_overturned": 1,
     }
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_labels_from_before_the_period_follow_the_rule_too(rule: str) -> None:
+    days = [START + timedelta(days=i) for i in range(4)]
+    pile = [(days[0], "COMPLIANT"), (days[1], "COMPLIANT"), (days[2], "VIOLATING"), (days[3], "COMPLIANT")]
+    rows = [{"known_at": at, "label": label} for at, label in pile]
+    other = {"creative_id": "c2", "label": "COMPLIANT", "inclusion_probability": 0.25}
+    table = label_columns(label_table(*rows, other), {}, "l")
+    found = labels_before(table, ("scam",), days[3], "l", rule)
+    assert found.creative_id == ("c1", "c2")
+    expected = {"latest": 1, "first": 0, "majority": 0, "strictest": 1}[rule]
+    assert found.y_n.tolist() == [expected, 0]
+    assert found.weight_n.tolist() == [2.0, 4.0]
 
 
 # --- How the audit drew ----------------------------------------------------------------------------------------------
@@ -263,5 +330,5 @@ def test_a_column_of_the_wrong_type_is_named(column: str, values: pa.Array) -> N
 def test_integer_ids_are_read_in_digits() -> None:
     table = label_table({}, {})
     table = table.set_column(0, "creative_id", pa.array([12, 7]))
-    found = resolve_labels(label_columns(table, {}, "l"), ("scam",), None, "l")
+    found = resolve_labels(label_columns(table, {}, "l"), ("scam",), (), "l")
     assert found.creative_id == ("12", "7")

@@ -203,6 +203,19 @@ def test_one_strategy_without_segments_or_truth_has_its_page(make: Callable[...,
     assert "hollow" not in page.lower()
 
 
+def test_who_answered_is_shown_by_stratum_and_what_does_not_count_by_reason(make: Callable[..., Run]) -> None:
+    summary, estimates, truth = make()
+    assert "Not yet answered" not in render_markdown(summary, estimates, truth)
+    stratum = {"audit": "a1", "stratum": "<b>high</b>", "method": "pps", "population": 1234, "drawn": 100}
+    summary["strata"] = [stratum | {"answered": 90, "unknown": 7, "waiting": 3}]
+    summary["labels"] |= {"labels_late": 11}
+    page, text = render_html(summary, estimates, truth), render_markdown(summary, estimates, truth)
+    assert "| pps | 1,234 | 100 | 90 | 7 | 3 |" in text
+    assert "| labels_late | 11 | known after labels.known_by" in text.replace("`", "")
+    assert "labels_young" not in text
+    assert "<b>high</b>" not in page
+
+
 def test_a_run_without_any_label_has_its_page(make: Callable[..., Run]) -> None:
     summary, estimates, _ = make(known=False)
     for row in (*summary["headline"], *summary["paired"]):
