@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,9 +65,16 @@ def replay(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> 
 
 
 @app.command()
-def compare(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> None:
-    """Print the paired differences of candidate and baseline and the swap set."""
-    _guarded(lambda: _compare(_load(config, set_)), debug)
+def compare(
+    config: ConfigPath,
+    undecided: Annotated[
+        str, typer.Option(metavar="fail|pass", help="`pass`: exit with 0 where no gate fails, though some are open.")
+    ] = "fail",
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Print the verdict, each gate, the paired differences and the swap set; exit with 1 unless all gates pass."""
+    _guarded(lambda: _compare(_load(config, set_), undecided), debug)
 
 
 @app.command("check-fidelity")
@@ -221,13 +228,19 @@ def _print_run(finished: Finished) -> None:
     typer.echo(f"report: {next(page for page in pages if page.exists())}")
 
 
-def _compare(config: Config) -> None:
+def _compare(config: Config, undecided: str) -> None:
     from engine.report.terminal import paired_table
 
+    if undecided not in ("fail", "pass"):
+        raise UsageError(f"--undecided {undecided}: write fail or pass")
     if config.compare is None:
         raise UsageError("compare: is not in the config; write compare: {baseline: ..., candidate: ...}")
     finished = _finish(config)
-    typer.echo(paired_table(_summary(finished.directory)))
+    summary = _summary(finished.directory)
+    typer.echo(paired_table(summary))
+    outcomes = {gate["outcome"] for gate in (summary["verdict"] or {"gates": ()})["gates"]}
+    if "fail" in outcomes or ("undecided" in outcomes and undecided == "fail"):
+        raise typer.Exit(DIFFERENT)
 
 
 def _report(run_dir: str) -> None:
@@ -266,8 +279,8 @@ def _print_counts(finished: Finished) -> None:
         typer.echo(f"contents: {asked}; scored now: {now}")
 
 
-def _summary(directory: Path) -> dict[str, object]:
+def _summary(directory: Path) -> dict[str, Any]:
     import json
 
-    summary: dict[str, object] = json.loads((directory / "summary.json").read_text())
+    summary: dict[str, Any] = json.loads((directory / "summary.json").read_text())
     return summary | {"run": directory.name}

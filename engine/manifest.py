@@ -17,6 +17,7 @@ from engine.config.loading import dump_yaml
 from engine.stages.read import Creatives
 from engine.stages.run import Run
 from engine.stages.score import Scored, facts_path
+from engine.verdict.verdict import Look
 
 _PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
 _FILES = (
@@ -28,6 +29,9 @@ _FILES = (
     "truth.parquet",
     "quarantine.parquet",
     "search.parquet",
+    "gates.json",
+    "gates.xml",
+    "gates.md",
 )
 
 
@@ -37,8 +41,8 @@ def start(run: Run) -> None:
     run.directory.write_text("config.resolved.yaml", dump_yaml(run.config.decided()))
 
 
-def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | None) -> None:
-    """Write the manifest of a run that came to its end."""
+def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | None, look: Look | None = None) -> None:
+    """Write the manifest of a run that came to its end. look : at its comparison, where it has gates."""
     head = _head(run) | {"state": "scored" if numbers is None else "complete", "finished": _now()}
     stages = run.progress.stages
     for stage in stages.values():
@@ -49,6 +53,8 @@ def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | No
         "scored_twice": dict(scored.twice),
     }
     head |= {"machines": {name: _machines(run, name) for name in scored.contents}}
+    if look is not None:
+        head |= {"looks": {"look": look.number, "declared": look.declared}}
     run.directory.write_manifest(head | {"counts": counts, "stages": stages, "files": _files(run)})
 
 

@@ -10,6 +10,7 @@ from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
 from engine.conclude.search import billed_with, search_stage, with_picks
+from engine.conclude.verdict import verdict_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -59,8 +60,9 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     numbers = estimate_stage(under_way, creatives, scored, ground)
     numbers.estimates[:] = with_replicates(under_way, creatives, scored, ground, numbers.estimates)
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
-    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched))
-    finish(under_way, creatives, scored, numbers)
+    verdict = verdict_stage(under_way, numbers.question)
+    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, verdict))
+    finish(under_way, creatives, scored, numbers, verdict.look if verdict else None)
     return Finished(under_way.directory.path, creatives, scored, numbers)
 
 

@@ -14,13 +14,15 @@ from engine import __version__, store
 from engine.conclude.numbers import Numbers, sections_read
 from engine.conclude.rules import RuleFacts
 from engine.conclude.search import Searched
+from engine.conclude.verdict import verdict_facts
 from engine.config.sections import Config
 from engine.errors import DataError
 from engine.estimate.metrics import FORMULAS
 from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.reliability import reliability_curves
 from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design
-from engine.report.markdown import render_markdown
+from engine.report.gates import junit_xml, read_verdict, verdict_blocks
+from engine.report.markdown import render_blocks, render_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
     Facts,
@@ -35,14 +37,18 @@ from engine.stages.read import Creatives
 from engine.stages.replay import Replayed
 from engine.stages.run import Run
 from engine.stages.score import Scored
+from engine.verdict.verdict import Verdict
+
+GATE_FILES = ("gates.json", "gates.xml", "gates.md")
 
 
 @dataclass(frozen=True)
 class Insight:
-    """What a run knows beside its numbers: the facts of each rule by strategy, and what a sweep found."""
+    """What a run knows beside its numbers: the facts of each rule by strategy, what a sweep found, and the verdict."""
 
     rules: Mapping[str, Sequence[RuleFacts]]
     searched: Searched | None
+    verdict: Verdict | None = None
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -58,14 +64,27 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         if insight.searched is not None:
             store.commit_table(path / "search.parquet", insight.searched.table(), run.identity)
         made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "report.html": run.config.report.html}
+        made_now |= dict.fromkeys(GATE_FILES, insight.verdict)
         for name, made in made_now.items():
             if made is None or made is False:
                 run.directory.remove(name)
         summary = summarise(run, creatives, scored, numbers, insight)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        write_gates(run.directory, summary)
         write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
         step(estimates.num_rows)
     return summary
+
+
+def write_gates(directory: store.RunDirectory, summary: dict[str, Any]) -> None:
+    """Write gates.json, gates.xml (JUnit) and gates.md (a comment on a pull request), where the run has gates."""
+    verdict = read_verdict(summary["verdict"])
+    if verdict is None:
+        return
+    made = json.dumps(summary["verdict"], indent=1, ensure_ascii=False) + "\n", junit_xml(verdict)
+    block = render_blocks(verdict.verdict, verdict_blocks(verdict))
+    for name, text in zip(GATE_FILES, (*made, block), strict=True):
+        directory.write_text(name, text)
 
 
 def write_pages(
@@ -126,6 +145,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "near_copies": scored.near_copies,
         "drift": scored.drift,
         "search": insight.searched.as_plain() if insight.searched else None,
+        "verdict": verdict_facts(insight.verdict, config) if insight.verdict else None,
         "formulas": FORMULAS,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.config.decisions import parse_decision
+from engine.config.gates import gate_faults
 from engine.config.sections import Config
 from engine.config.strategies import compile_strategies, find_template, swept_strategies
 from engine.config.sweep import SweepSection, sweep_faults
@@ -41,6 +42,14 @@ def name_faults(config: Config) -> list[str]:
     known += [name for name in config.strategies if name in compiled or name not in swept_strategies(config)]
     faults += _swept(config, sweep, known, rule_faults) if sweep else []
     faults += _compared(config, [*known, *(sweep.picked() if sweep else ())])
+    policies = [*config.policies, *([ANY] if len(config.policies) > 1 else [])]
+    faults += gate_faults(
+        config.gates,
+        policies,
+        _shown(config),
+        compared=config.compare is not None,
+        priced=config.cost is not None,
+    )
     swept = [find_template(config, sweep.strategy).strategy] if sweep and not faults else []
     if any(strategy.memory.copies for strategy in (*strategies, *swept)) and not (
         config.models or config.creatives.columns.text
@@ -136,6 +145,11 @@ def _reserved(config: Config) -> Iterator[str]:
     for name in config.creatives.attributes:
         if name in taken or "." in name or is_feature(name):
             yield f"creatives.attributes: {name} is a name the engine uses itself; bring the column under another name"
+
+
+def _shown(config: Config) -> list[str]:
+    """Return the attributes that numbers may be had by."""
+    return config.creatives.attributes if config.estimate.segments is None else config.estimate.segments
 
 
 def _compared(config: Config, strategies: list[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from engine.config.gates import GateSection
 from engine.config.scoring import ModelSection, ScoresSection
 from engine.config.strategy_sections import StrategySection
 from engine.config.sweep import SweepSection
@@ -125,8 +126,12 @@ class EstimateSection(Section):
 
 
 class CompareSection(Section):
+    """confidence : of each gate's one-sided bound. looks : how often labels will be judged, declared beforehand."""
+
     baseline: str
     candidate: str
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    looks: Annotated[int, Field(ge=1, le=50)] = 1
 
 
 class LimitsSection(Section):
@@ -180,6 +185,7 @@ class Config(Section):
     cost: CostSection | None = None
     estimate: EstimateSection = EstimateSection()
     compare: CompareSection | None = None
+    gates: list[GateSection] = Field(default_factory=list)
     limits: LimitsSection = LimitsSection()
     store: StoreSection = StoreSection()
     execute: ExecuteSection = ExecuteSection()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, ledger, score_chapters, search_chapter, wording
+from engine.report import chapters, first_screen, gates, ledger, score_chapters, search_chapter, wording
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -24,6 +24,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
     """
     run = read_summary(summary)
     sections = (
+        gates.verdict_section(run.verdict),
         chapters.comparison(run),
         search_chapter.search(run),
         chapters.segments(run, estimates, truth),

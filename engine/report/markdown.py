@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -39,6 +39,11 @@ def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.T
         lines += [f"## {escape(section.title)}", ""]
         lines += [line for block in section.blocks for line in _block(block)]
     return "\n".join([*lines, _line(page.imprint), ""])
+
+
+def render_blocks(title: str, blocks: Iterable[Block]) -> str:
+    """Render some blocks under one heading, such as a comment on a pull request."""
+    return "\n".join([f"### {escape(title)}", "", *(line for block in blocks for line in _block(block))])
 
 
 def escape(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.gates import VerdictSummary, read_verdict
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -183,6 +184,7 @@ class RunSummary:
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
+    verdict: VerdictSummary | None = None
 
     @property
     def policy(self) -> str:
@@ -251,6 +253,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         drift=_agreements(summary["drift"], "contents", "members"),
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
+        verdict=read_verdict(summary.get("verdict")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
     )
 

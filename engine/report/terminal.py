@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.report import wording
 from engine.report.cells import written
+from engine.report.gates import gate_lines
 from engine.report.lookup import Key, Number, Numbers
 from engine.report.run_summary import Naive, RunSummary, Swap, read_summary
 
@@ -24,11 +25,12 @@ def headline_table(summary: Mapping[str, Any]) -> str:
     A null number is a dash; its reason stands below the table. Raises KeyError where the summary lacks a key.
     """
     run = read_summary(summary)
-    return "\n\n".join(_headline(run, policy) for policy in run.every_policy) + "\n"
+    parts = ["\n".join(gate_lines(run.verdict))] if run.verdict else []
+    return "\n\n".join([*parts, *(_headline(run, policy) for policy in run.every_policy)]) + "\n"
 
 
 def paired_table(summary: Mapping[str, Any]) -> str:
-    """Return candidate − baseline for the policy of the first screen and the swap matrix by creatives.
+    """Return the verdict, candidate − baseline for the policy of the first screen, and the swap matrix by creatives.
 
     Says so where the run compares nothing. Raises KeyError where the summary lacks a key.
     """
@@ -38,7 +40,8 @@ def paired_table(summary: Mapping[str, Any]) -> str:
     pair = f"{_short(run.candidate)} − {_short(run.baseline)}"
     scope = f"{pair} · policy {_short(run.policy)} · by {run.weightings[0]} · {_level(run)}"
     asked = [n for n in run.paired if _scope(n.key) == (run.policy, run.weightings[0], "history")]
-    lines = [scope, "", *_differences(run.paired, asked)]
+    said = gate_lines(run.verdict) if run.verdict else ["no verdict: the config has no gates"]
+    lines = [*said, "", scope, "", *_differences(run.paired, asked)]
     if run.swap is not None:
         lines += ["", *_swap(run.swap, run.baseline, run.candidate)]
     return "\n".join(lines) + "\n"
