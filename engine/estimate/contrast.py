@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtri
 
 from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates, paired_decision_rates
@@ -26,6 +27,7 @@ from engine.estimate.question import Question
 from engine.estimate.ratio import hajek
 from engine.estimate.sample import answered_sample
 from engine.estimate.sampled_rates import paired_sampled_rates, sampled_decision_rates
+from engine.estimate.skewness import bound_shift
 from engine.estimate.view import View
 from engine.records import F64, Estimate, Flags
 
@@ -125,13 +127,26 @@ def _label_rows(sides: Sides, metric: Metric, factor: float) -> list[Estimate]:
     mine, theirs = sides.candidate[0], sides.baseline[0]
     if factor == 0.0:
         return list(label_rates(mine, [metric]))
+    one, other = (hajek(v.sample, *metric.parts(v.terms()), metric.bounds(v.given, v.occurs_O)) for v in (mine, theirs))
+    residual_m = one.residual_m - factor * other.residual_m
+    inference = mine.question.inferences[0]
     if factor == 1.0:
-        return list(paired_rates(mine, theirs, [metric]))
-    rows, rows_b = list(label_rates(mine, [metric])), list(label_rates(theirs, [metric]))
-    ratios = [hajek(v.sample, *metric.parts(v.terms()), metric.bounds(v.given, v.occurs_O)) for v in (mine, theirs)]
-    rho = correlation(mine.sample, ratios[0].residual_m, ratios[1].residual_m, mine.question.inferences[0])
-    swaps_G = mine.swaps_with(theirs, metric.per_outcome(theirs.given), metric.per_outcome(mine.given))
-    return list(_scaled(rows, rows_b, factor, rho, swaps_G))
+        rows = list(paired_rates(mine, theirs, [metric]))
+    else:
+        rows, rows_b = list(label_rates(mine, [metric])), list(label_rates(theirs, [metric]))
+        rho = correlation(mine.sample, one.residual_m, other.residual_m, inference)
+        swaps_G = mine.swaps_with(theirs, metric.per_outcome(theirs.given), metric.per_outcome(mine.given))
+        rows = list(_scaled(rows, rows_b, factor, rho, swaps_G))
+    shift = bound_shift(mine.sample, residual_m, inference, (1 + mine.question.confidence) / 2)
+    return [_shifted(row, float(by)) for row, by in zip(rows, shift, strict=True)]
+
+
+def _shifted(row: Estimate, shift: float) -> Estimate:
+    """Return the row with the bound on its long tail's side moved out by `shift` standard errors."""
+    if row.estimate is None or row.low is None or row.high is None or not str(row.estimator).endswith(("/t", "/mover")):
+        return row
+    error = (row.high - row.low) / (2 * float(ndtri((1 + row.confidence) / 2)))
+    return replace(row, low=row.low + min(shift, 0.0) * error, high=row.high + max(shift, 0.0) * error)
 
 
 def _decisions(sides: Sides, wanted: Contrast) -> tuple[list[Estimate], list[Estimate]]:
@@ -178,6 +193,7 @@ def _scaled(
         events = min(a.effective_events, b.effective_events)
         yield replace(
             a,
+            estimator=f"{str(a.estimator).partition('/')[0]}_scaled/{found.rule[0]}",
             estimate=float(point[0]),
             low=float(found.low[0]),
             high=float(found.high[0]),
@@ -195,7 +211,7 @@ def _ends(row: Estimate, factor: float = 1.0) -> Intervals:
     assert row.low is not None
     assert row.high is not None
     low, high = sorted((factor * row.low, factor * row.high))
-    return Intervals(_one(low), _one(high), np.array([""]))
+    return Intervals(_one(low), _one(high), np.array(["no_swap"]))
 
 
 def _evidence(row: Estimate, labels: int, creatives: int) -> Evidence:
