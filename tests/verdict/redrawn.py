@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from estimate.worlds import World, audit_rows, census_rows, question, replayed
+from estimate.worlds import World, census_rows, question, replayed
 
 from engine.estimate.contrast import Contrast, Evidence, contrasted
 from engine.estimate.question import Question
@@ -30,15 +30,9 @@ class Redrawn:
         assert value is not None
         return value
 
-    def single(self, seed: int) -> Question:
-        """Return what one audit asks, over all creatives."""
-        rows = audit_rows(self.world, self.found.outcome_Sn, self.rate_H, seed)
-        return _overall(question(self.world, rows, self.found, self.table))
-
-    def evidence(self, contrast: Contrast, level: float, seed: int, count: int, looks: int = 1) -> list[list[Evidence]]:
-        """Return, for each of `looks` growing parts of `count` audits, the evidence of each audit."""
-        audits = [self.drawn(np.random.default_rng([seed, i])) for i in range(count)]
-        return [contrasted(self.asked(audits, k / looks), contrast, level) for k in range(1, looks + 1)]
+    def audits(self, seed: int, count: int) -> list[list[np.ndarray]]:
+        """Return some audits."""
+        return [self.drawn(np.random.default_rng([seed, i])) for i in range(count)]
 
     def drawn(self, generator: np.random.Generator) -> list[np.ndarray]:
         """Return who is drawn from each stratum, in the order of drawing."""

@@ -1,0 +1,196 @@
+"""A verdict in a run: what ships, what does not, what needs labels; what is written, and how often it may look."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from lake import config_tree
+from typer.testing import CliRunner
+
+from engine.cli import app
+from engine.config.loading import check_config, dump_yaml
+from engine.errors import DataError, UsageError
+from engine.pipeline import run
+from engine.progress import Progress
+
+SCORES = {"v1": {"creatives": {"scam": "old_score"}}, "copy": {"creatives": {"scam": "old_score"}}}
+GATES = [{"leakage_rate": "worse by at most 0.02"}, {"overkill_rate.impressions": "worse by at most 5 %"}]
+
+
+def tree(lake: Path, runs: Path, candidate: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a config that compares a candidate with the lake's live strategy."""
+    live = config_tree(lake, runs)["strategies"]["live"]
+    told = {
+        "strategies": {"live": live, "candidate": {"like": "live", **candidate}},
+        "compare": {"baseline": "live", "candidate": "candidate"},
+        "scores": SCORES,
+        "gates": GATES,
+    }
+    return config_tree(lake, runs, **(told | changes))
+
+
+def verdict_of(written: dict[str, Any]) -> dict[str, Any]:
+    directory = run(check_config(written, "test"), Progress()).directory
+    return json.loads((directory / "gates.json").read_text())
+
+
+def rejects_at(threshold: float) -> dict[str, Any]:
+    return {"rules": [{"when": f"v1.scam >= {threshold}", "then": "reject"}]}
+
+
+COPY = {"replace": {"v1": "copy"}}
+LENIENT = rejects_at(0.99)
+SLIGHTLY = {"rules": [{"when": "v1.scam >= 0.8", "then": "reject"}, {"when": "v1.scam >= 0.49", "then": "review"}]}
+THIN = {"overkill_rate": "worse by at most 0.005", "reading": "after_review"}
+
+
+def test_a_copy_ships_because_no_creative_changes_its_decision(lake, tmp_path):
+    found = verdict_of(tree(lake, tmp_path, COPY))
+    assert found["line"] == "ship: no creative changes its decision"
+    assert [gate["outcome"] for gate in found["gates"]] == ["pass", "pass"]
+    assert (found["gates"][0]["low"], found["gates"][0]["high"]) == (0.0, 0.0)
+
+
+def test_a_deliberately_worse_candidate_does_not_ship(lake, tmp_path):
+    found = verdict_of(tree(lake, tmp_path, LENIENT))
+    assert found["verdict"] == "do not ship"
+    assert found["line"].startswith("do not ship: leakage_rate worse by at most 0.02 fails: candidate − baseline = 0.")
+    assert found["gates"][0]["low"] > 0.02
+
+
+def test_a_thin_audit_asks_for_labels(lake, tmp_path):
+    found = verdict_of(tree(lake, tmp_path, SLIGHTLY, gates=[THIN]))
+    assert found["verdict"] == "label more creatives"
+    (gate,) = found["gates"]
+    assert gate["low"] <= 0.005 < gate["high"]
+    assert found["more"] == gate["more_labels"] > 0
+    assert found["line"].startswith(f"label {found['more']:,} more creatives: overkill_rate")
+
+
+def test_a_gate_by_segment_is_a_line_for_each_segment(lake, tmp_path):
+    gates = [{"review_rate": "worse by at most 0.5", "segments": "region"}]
+    found = verdict_of(tree(lake, tmp_path, COPY, gates=gates))
+    assert [gate["segment"] for gate in found["gates"]] == ["DE", "IN", "US"]
+    assert {gate["level"] for gate in found["gates"]} == {1 - 0.05 / 3}
+
+
+def test_what_a_run_writes_says_the_same_to_people_and_machines(lake, tmp_path):
+    written = tree(lake, tmp_path, LENIENT)
+    directory = run(check_config(written, "test"), Progress()).directory
+    facts = json.loads((directory / "gates.json").read_text())
+    assert json.loads((directory / "summary.json").read_text())["verdict"] == facts
+    suite = ElementTree.fromstring((directory / "gates.xml").read_text())
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "1")
+    assert [case.get("name") for case in suite] == [gate["gate"] for gate in facts["gates"]]
+    block = (directory / "gates.md").read_text()
+    assert block.startswith("### do not ship\n")
+    assert "| fail | leakage_rate worse by at most 0.02 |" in block
+    assert "## The verdict" in (directory / "report.md").read_text()
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert manifest["looks"] == {"look": 1, "declared": 1}
+    assert {"gates.json", "gates.xml", "gates.md"} <= set(manifest["files"])
+
+
+def exit_code(tmp_path: Path, written: dict[str, Any], *more: str) -> tuple[int, str]:
+    path = tmp_path / "c.yaml"
+    path.write_text(dump_yaml(written))
+    result = CliRunner().invoke(app, ["compare", str(path), *more])
+    return result.exit_code, result.stdout
+
+
+def test_the_exit_code_is_1_unless_all_gates_pass(lake, tmp_path):
+    code, said = exit_code(tmp_path, tree(lake, tmp_path, COPY, run="copy"))
+    assert (code, said.splitlines()[0]) == (0, "ship: no creative changes its decision")
+    worse = tree(lake, tmp_path, LENIENT, run="worse")
+    assert exit_code(tmp_path, worse)[0] == 1
+    assert exit_code(tmp_path, worse, "--undecided", "pass")[0] == 1
+    open_ = tree(lake, tmp_path, SLIGHTLY, run="open", gates=[THIN])
+    code, said = exit_code(tmp_path, open_)
+    assert code == 1, said
+    assert said.startswith("label ")
+    assert exit_code(tmp_path, open_, "--undecided", "pass")[0] == 0
+    assert exit_code(tmp_path, open_, "--undecided", "maybe")[0] == 2
+
+
+def test_without_gates_there_is_no_verdict(lake, tmp_path):
+    code, said = exit_code(tmp_path, tree(lake, tmp_path, LENIENT, gates=[]))
+    assert (code, said.splitlines()[0]) == (0, "no verdict: the config has no gates")
+    assert not (tmp_path / "r" / "gates.json").exists()
+
+
+@pytest.fixture
+def fewer(lake, tmp_path) -> Path:
+    """Labels of which the last answers have not come in yet."""
+    labels = pq.read_table(lake / "labels.parquet")
+    late = pc.and_(pc.equal(labels["source"], "audit"), pc.greater(labels["creative_id"], "c00500"))
+    answer = pc.if_else(late, pa.scalar(None, pa.string()), labels["label"])
+    path = tmp_path / "fewer.parquet"
+    pq.write_table(labels.set_column(labels.column_names.index("label"), "label", answer), path)
+    return path
+
+
+def test_labels_that_were_judged_before_are_no_new_look_and_new_ones_are(lake, tmp_path, fewer):
+    first = tree(lake, tmp_path, COPY, run="a", labels={"path": str(fewer)})
+    assert (verdict_of(first)["look"], verdict_of(first)["look"]) == (1, 1)
+    again = verdict_of(tree(lake, tmp_path, COPY, run="b", labels={"path": str(fewer)}))
+    assert (again["look"], again["verdict"]) == (1, "ship")
+    more = verdict_of(tree(lake, tmp_path, COPY, run="c"))
+    assert (more["look"], more["looks"]) == (2, 1)
+    assert {gate["outcome"] for gate in more["gates"]} == {"undecided"}
+    assert "look 2 of 1 declared" in more["line"]
+
+
+def test_declared_looks_spend_the_error_and_what_was_declared_first_holds(lake, tmp_path, fewer):
+    twice = {"baseline": "live", "candidate": "candidate", "looks": 2}
+    first = verdict_of(tree(lake, tmp_path, LENIENT, run="a", labels={"path": str(fewer)}, compare=twice))
+    second = verdict_of(tree(lake, tmp_path, LENIENT, run="b", compare={**twice, "looks": 9}))
+    assert (first["look"], first["looks"], second["look"], second["looks"]) == (1, 2, 2, 2)
+    assert 0.95 < second["gates"][0]["level"] < first["gates"][0]["level"]
+    assert second["looks_in_config"] == 9
+
+
+def test_a_broken_count_of_looks_is_named(lake, tmp_path):
+    verdict_of(tree(lake, tmp_path, COPY, run="a"))
+    (path,) = (tmp_path / "_looks").glob("*.json")
+    path.write_text("{")
+    with pytest.raises(DataError, match=path.name):
+        verdict_of(tree(lake, tmp_path, COPY, run="b"))
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ([{"leakage_rat": "worse by at most 0.1"}], 'unknown metric leakage_rat (did you mean "leakage_rate"?)'),
+        ([{"leakage_rate.spent": "at most 0.1"}], 'unknown weighting spent (did you mean "spend"?)'),
+        ([{"leakage_rate": "worse by 0.1"}], "unknown words 'worse by'"),
+        ([{"leakage_rate": "at most 0.1", "readin": "machine"}], 'readin: unknown key (did you mean "reading"?)'),
+        ([{"leakage_rate": "at most 0.1", "policy": "scan"}], 'unknown policy scan (did you mean "scam"?)'),
+        ([{"leakage_rate": "at most 0.1", "segments": "regoin"}], 'unknown attribute regoin (did you mean "region"?)'),
+        ([{"cost": "at most 100"}], "cost needs the section `cost`"),
+        ([{"cost.spend": "at most 100"}], "cost has one weighting"),
+        ([{"reading": "machine"}], "a gate is one line such as"),
+        (["leakage_rate"], "gates.0"),
+    ],
+)
+def test_a_gate_that_means_nothing_stops_before_any_work(lake, tmp_path, gates, said):
+    with pytest.raises(UsageError) as caught:
+        check_config(tree(lake, tmp_path, COPY, gates=gates), "c.yaml")
+    assert said in str(caught.value)
+
+
+def test_gates_need_something_to_compare(lake, tmp_path):
+    with pytest.raises(UsageError, match="gates: need `compare"):
+        check_config(tree(lake, tmp_path, COPY, compare=None), "c.yaml")
+
+
+def test_the_resolved_config_of_a_run_can_be_read_again(lake, tmp_path):
+    config = check_config(tree(lake, tmp_path, COPY), "c.yaml")
+    again = check_config({**config.decided(), "run": "x"}, "again")
+    assert again.gates == config.gates
