@@ -160,11 +160,15 @@ def _load(path: str, overrides: list[str] | None) -> Config:
     return load_config(path, overrides or ())
 
 
-def _finish(config: Config, *, score_only: bool = False, scores_exist: bool = False) -> Finished:
+def _finish(
+    config: Config, *, score_only: bool = False, scores_exist: bool = False, side_by_side: bool = False
+) -> Finished:
     from engine.pipeline import run as run_pipeline
     from engine.progress import on_stderr
 
-    return run_pipeline(config, on_stderr(), score_only=score_only, scores_exist=scores_exist)
+    return run_pipeline(
+        config, on_stderr(), score_only=score_only, scores_exist=scores_exist, side_by_side=side_by_side
+    )
 
 
 def _validate(config: Config) -> None:
@@ -235,7 +239,7 @@ def _compare(config: Config, undecided: str) -> None:
         raise UsageError(f"--undecided {undecided}: write fail or pass")
     if config.compare is None:
         raise UsageError("compare: is not in the config; write compare: {baseline: ..., candidate: ...}")
-    finished = _finish(config)
+    finished = _finish(config, side_by_side=True)
     summary = _summary(finished.directory)
     typer.echo(paired_table(summary))
     outcomes = {gate["outcome"] for gate in (summary["verdict"] or {"gates": ()})["gates"]}

@@ -11,6 +11,7 @@ from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
 from engine.conclude.search import billed_with, search_stage, with_picks
 from engine.conclude.verdict import verdict_stage
+from engine.conclude.versus import versus_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -33,12 +34,20 @@ class Finished:
     numbers: Numbers | None
 
 
-def run(config: Config, progress: Progress, *, score_only: bool = False, scores_exist: bool = False) -> Finished:
+def run(
+    config: Config,
+    progress: Progress,
+    *,
+    score_only: bool = False,
+    scores_exist: bool = False,
+    side_by_side: bool = False,
+) -> Finished:
     """Execute a config; what is already committed is not done again.
 
     Parameters
     ----------
     score_only : stop after the scores. scores_exist : stop with a fault where a score would have to be computed.
+    side_by_side : also hold baseline and candidate against each other at equal levels, cell by cell, score by score.
 
     Raises
     ------
@@ -61,7 +70,8 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     numbers.estimates[:] = with_replicates(under_way, creatives, scored, ground, numbers.estimates)
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
     verdict = verdict_stage(under_way, numbers.question)
-    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, verdict))
+    beside = versus_stage(under_way, creatives, scored, ground, numbers) if side_by_side else {}
+    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, verdict, beside))
     finish(under_way, creatives, scored, numbers, verdict.look if verdict else None)
     return Finished(under_way.directory.path, creatives, scored, numbers)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -49,6 +49,7 @@ class Insight:
     rules: Mapping[str, Sequence[RuleFacts]]
     searched: Searched | None
     verdict: Verdict | None = None
+    versus: Mapping[str, Any] = field(default_factory=dict)
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -146,6 +147,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "drift": scored.drift,
         "search": insight.searched.as_plain() if insight.searched else None,
         "verdict": verdict_facts(insight.verdict, config) if insight.verdict else None,
+        "versus": dict(insight.versus),
         "formulas": FORMULAS,
     }
 

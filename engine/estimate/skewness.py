@@ -65,5 +65,5 @@ def _of_advertisers(sample: Sample, residual_m: F64) -> tuple[F64, F64, F64]:
     spread = cluster_spread(sample, total_T)
     mean = np.bincount(sample.cluster_segment_T, total_T, sample.segments) / np.maximum(spread.clusters, 1)
     cubes = (total_T - mean[sample.cluster_segment_T]) ** 3
-    third = np.bincount(sample.cluster_segment_T, cubes, sample.segments)
+    third = np.bincount(sample.cluster_segment_T, cubes, sample.segments).astype(np.float64)
     return np.nan_to_num(spread.variance), third, third

@@ -185,6 +185,7 @@ class RunSummary:
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
     verdict: VerdictSummary | None = None
+    versus: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def policy(self) -> str:
@@ -254,6 +255,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
         verdict=read_verdict(summary.get("verdict")),
+        versus=summary.get("versus") or {},
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
     )
 

@@ -15,6 +15,7 @@ from engine.report.cells import written
 from engine.report.gates import gate_lines
 from engine.report.lookup import Key, Number, Numbers
 from engine.report.run_summary import Naive, RunSummary, Swap, read_summary
+from engine.report.versus_chapter import versus_lines
 
 _COLUMNS = ("leakage_rate", "overkill_rate", "review_rate")
 
@@ -39,9 +40,18 @@ def paired_table(summary: Mapping[str, Any]) -> str:
         return "nothing is compared: the config has no section `compare`\n"
     pair = f"{_short(run.candidate)} − {_short(run.baseline)}"
     scope = f"{pair} · policy {_short(run.policy)} · by {run.weightings[0]} · {_level(run)}"
+    beside = versus_lines(run)
     asked = [n for n in run.paired if _scope(n.key) == (run.policy, run.weightings[0], "history")]
     said = gate_lines(run.verdict) if run.verdict else ["no verdict: the config has no gates"]
-    lines = [*said, "", scope, "", *_differences(run.paired, asked)]
+    lines = [
+        *said,
+        *([""] if beside else []),
+        *map(wording.plain, beside),
+        "",
+        scope,
+        "",
+        *_differences(run.paired, asked),
+    ]
     if run.swap is not None:
         lines += ["", *_swap(run.swap, run.baseline, run.candidate)]
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from engine.strategy.rules import (
     model_of,
     remembered_columns,
 )
+from engine.strategy.shift import can_shift, shifted
 from engine.strategy.table import AND, NOT, OR, PUSH, TRUE, StrategyTable, build_table
 
 __all__ = [
@@ -28,10 +29,12 @@ __all__ = [
     "Template",
     "bind",
     "build_table",
+    "can_shift",
     "columns_read",
     "features_read",
     "logged_strategy",
     "model_of",
     "parameters",
     "remembered_columns",
+    "shifted",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from estimate.worlds import World, census_rows, question, replayed
 
-from engine.estimate.contrast import Contrast, Evidence, contrasted
+from engine.estimate.contrast import Contrast, contrasted
 from engine.estimate.question import Question
 from engine.records import Design, LabelledRows, Segments, Totals
 from engine.replay.replay import Replayed
