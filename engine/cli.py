@@ -66,7 +66,10 @@ def replay(config: ConfigPath, set_: Overrides = None, debug: Debug = False) -> 
 
 @app.command()
 def compare(
-    config: ConfigPath,
+    config: Annotated[str, typer.Argument(metavar="CONFIG|RUN_A", help="A run's YAML file, or a finished run.")],
+    run_b: Annotated[str | None, typer.Argument(metavar="[RUN_B]", help="A finished run over the same data.")] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="NAME", help="The strategy of RUN_A.")] = None,
+    candidate: Annotated[str | None, typer.Option(metavar="NAME", help="The strategy of RUN_B.")] = None,
     undecided: Annotated[
         str, typer.Option(metavar="fail|pass", help="`pass`: exit with 0 where no gate fails, though some are open.")
     ] = "fail",
@@ -74,7 +77,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Print the verdict, each gate, the paired differences and the swap set; exit with 1 unless all gates pass."""
-    _guarded(lambda: _compare(_load(config, set_), undecided), debug)
+    _guarded(lambda: _compare(_compared(config, run_b, (baseline, candidate), set_), undecided), debug)
 
 
 @app.command("check-fidelity")
@@ -230,6 +233,18 @@ def _print_run(finished: Finished) -> None:
     typer.echo(headline_table(_summary(finished.directory)))
     pages = [finished.directory / name for name in ("report.html", "report.md")]
     typer.echo(f"report: {next(page for page in pages if page.exists())}")
+
+
+def _compared(path: str, run_b: str | None, names: tuple[str | None, str | None], set_: list[str] | None) -> Config:
+    from engine.two_runs import joined_config
+
+    if run_b is None:
+        if any(names):
+            raise UsageError("--baseline and --candidate go with two runs; a config names them under `compare`")
+        return _load(path, set_)
+    if set_:
+        raise UsageError("--set goes with a config; two runs are compared as they were made")
+    return joined_config(Path(path), Path(run_b), *names)
 
 
 def _compare(config: Config, undecided: str) -> None:

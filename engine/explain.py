@@ -6,17 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.conclude.search import search_stage, with_picks
-from engine.config.loading import check_config
-from engine.config.sections import Config
-from engine.errors import DataError, UsageError
+from engine.errors import UsageError
 from engine.expression import Atom, atoms, columns_of_atoms, evaluate, expression_text
+from engine.manifest import finished_config
 from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
@@ -29,11 +27,8 @@ from engine.stages.read import Creatives, creatives_plan, read_stage
 from engine.stages.replay import find_ground
 from engine.stages.run import Run
 from engine.stages.score import score_stage
-from engine.store import RunDirectory
 from engine.strategy import Rule, Strategy
 from engine.tasks.stateful import remembered
-
-_SECTIONS = ("run", "execute", "report", "store")
 
 
 @dataclass(frozen=True)
@@ -100,22 +95,6 @@ def explained_text(found: Explained) -> str:
             saw = ", ".join(f"{name} = {value}" for name, value in step.saw)
             lines.append(f"  {step.rule}: {plain(step.when)}: {mark}" + (f" ({plain(saw)})" if saw else ""))
     return "\n".join(lines)
-
-
-def finished_config(path: Path) -> Config:
-    """Return the config of a finished run, from its manifest.
-
-    Raises
-    ------
-    DataError : the folder holds no finished run.
-    """
-    manifest = RunDirectory(path).read_manifest()
-    decided = manifest.get("config")
-    if manifest.get("state") != "complete" or not isinstance(decided, dict):
-        raise DataError(f"{path}: holds no finished run; run it first")
-    sections: dict[str, Any] = {name: manifest[name] for name in _SECTIONS}
-    sections["store"]["path"] = str(path.parent)
-    return check_config({**decided, **sections, "run": path.name}, str(path))
 
 
 def _find(run: Run, creatives: Creatives, creative_id: str) -> tuple[pa.Table, int]:

@@ -7,18 +7,23 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
 from engine import __version__
 from engine.conclude.numbers import Numbers
-from engine.config.loading import dump_yaml
+from engine.config.loading import check_config, dump_yaml
+from engine.config.sections import Config
+from engine.errors import DataError
 from engine.stages.read import Creatives
 from engine.stages.run import Run
 from engine.stages.score import Scored, facts_path
+from engine.store import RunDirectory
 from engine.verdict.verdict import Look
 
+_SECTIONS = ("run", "execute", "report", "store")  # beside what decides the numbers
 _PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
 _FILES = (
     "config.resolved.yaml",
@@ -58,12 +63,28 @@ def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | No
     run.directory.write_manifest(head | {"counts": counts, "stages": stages, "files": _files(run)})
 
 
+def finished_config(path: Path) -> Config:
+    """Return the config of a finished run, from its manifest.
+
+    Raises
+    ------
+    DataError : the folder holds no finished run.
+    """
+    manifest = RunDirectory(path).read_manifest()
+    decided = manifest.get("config")
+    if manifest.get("state") != "complete" or not isinstance(decided, dict):
+        raise DataError(f"{path}: holds no finished run; run it first")
+    sections: dict[str, Any] = {name: manifest[name] for name in _SECTIONS}
+    sections["store"]["path"] = str(path.parent)
+    return check_config({**decided, **sections, "run": path.name}, str(path))
+
+
 def _head(run: Run) -> dict[str, Any]:
     sections = run.config.model_dump(mode="json", by_alias=True)
     return {
         "engine": __version__,
         "fingerprint": run.identity,
-        **{name: sections[name] for name in ("run", "execute", "report", "store")},
+        **{name: sections[name] for name in _SECTIONS},
         "config": run.config.decided(),
         "inputs": dict(run.prepared.inputs),
         "models": {name: opening.fingerprint() for name, opening in run.prepared.openings.items()},
