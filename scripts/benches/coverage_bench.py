@@ -24,18 +24,19 @@ from engine.estimate.sample import FUTURE, HISTORY
 
 DEMO = "demo"
 TOGETHER = 20  # repetitions in a question
-_CREATIVES = 5_000_000  # of the superpopulation that a truth is taken from
+_POOLED = 5_000_000
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What one process is asked."""
+    """What one process is asked. pooled : creatives of the superpopulation that a truth is taken from."""
 
     world: str
     question: str
     repetitions: int
     seed: int
+    pooled: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ def simulate(asked: Simulation) -> tuple[list[Cell], list[Naive]]:
     """Repeat one world under one question."""
     world = world_of(asked.world)
     number = [one.name for one in WORLDS].index(world.name)
-    drawn = OneHistory(world, asked.seed) if asked.question == HISTORY else ManyHistories(world, asked.seed, _CREATIVES)
+    drawn: OneHistory | ManyHistories = OneHistory(world, asked.seed)
+    if asked.question == FUTURE:
+        drawn = ManyHistories(world, asked.seed, asked.pooled or _POOLED)
     tally = Tally(drawn.truth)
     for first in range(0, asked.repetitions, TOGETHER):
         some = range(first, min(first + TOGETHER, asked.repetitions))

@@ -13,6 +13,7 @@ from record import Bar
 
 from engine.estimate.interval import exact_bounds
 from engine.estimate.naive import NaiveCount
+from engine.estimate.sample import HISTORY
 from engine.records import Estimate
 
 ENOUGH = 30.0
@@ -26,7 +27,7 @@ class Sums:
 
     inside : intervals that contain the truth; a null makes no claim and counts as one, and as warned.
     certain : repetitions in which nothing is random. exact : width of the exact interval of a simple random sample of
-    the same effective size, over repetitions of one strategy's rates.
+    the same effective size (of advertisers, where `future` has fewer of them), for rates of one strategy.
     """
 
     repetitions: int = 0
@@ -49,7 +50,8 @@ class Sums:
 
     def add(self, rows: Sequence[Estimate], clusters: F64, true: float) -> None:
         """Add repetitions, one row each."""
-        given = [row for row in rows if row.estimate is not None and row.low is not None and row.high is not None]
+        at = [r for r, row in enumerate(rows) if None not in (row.estimate, row.low, row.high)]
+        given, drawn = [rows[r] for r in at], clusters[at]
         point, low, high, size = (
             np.array([getattr(row, name) for row in given], np.float64)
             for name in ("estimate", "low", "high", "effective_size")
@@ -67,7 +69,7 @@ class Sums:
         self.events += sum(row.effective_events for row in given)
         self.clusters += float(clusters.sum())
         if rows[0].baseline is None:
-            n = np.maximum(size, 1e-9)
+            n = np.maximum(size if rows[0].inference == HISTORY else np.minimum(size, drawn), 1e-9)
             least, most = exact_bounds(np.clip(point, 0.0, 1.0) * n, n, rows[0].confidence)
             self.exact += float((most - least).sum())
 
@@ -157,6 +159,8 @@ class Tally:
                 continue
             mean = s.error / given
             deviation = sqrt(max(s.square / given - mean**2, 0.0))
+            if deviation <= 1e-9 * abs(true):  # its strata were drawn whole
+                continue
             found.append(
                 Cell(
                     world,
@@ -165,7 +169,7 @@ class Tally:
                     true,
                     s.repetitions,
                     s.inside / s.repetitions,
-                    mean / deviation if deviation else nan,
+                    mean / deviation,
                     deviation,
                     s.width / given,
                     s.width / s.exact if s.exact else nan,

@@ -1,8 +1,8 @@
 """Worlds whose truth is known: how their creatives come about, and how an audit looks at them.
 
-A history is drawn from a superpopulation of advertisers: each has a size, a tendency to violate and a score level of its
-own. Two models score every creative. Compliant creatives have uniform scores; violating ones are shifted so far that the
-score has the AUC that the world names. The old model's score made the audit's strata; `baseline` decides by it,
+A history is drawn from a superpopulation of advertisers: each has a size, a tendency to violate and a score level of
+its own. Two models score every creative. Compliant creatives have uniform scores; violating ones are shifted so that
+the score has the AUC that the world names. The old model's score made the audit's strata; `baseline` decides by it,
 `candidate` by the new one.
 """
 
