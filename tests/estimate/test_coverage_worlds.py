@@ -16,6 +16,7 @@ from coverage_bench import Simulation, simulate, world_of
 from coverage_cells import Cell, Sums, bars_of
 from coverage_worlds import WORLDS, Look, Recipe, World
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from engine.estimate.estimates import estimate_all
 from engine.estimate.interval import exact_bounds
@@ -78,10 +79,9 @@ def test_the_truth_of_one_history_is_its_plain_count():
 
 
 def test_the_exact_bounds_are_those_of_statsmodels():
-    proportion = pytest.importorskip("statsmodels.stats.proportion")
     counts, size = np.array([0, 1, 3, 20, 50]), np.full(5, 50)
     low, high = exact_bounds(counts.astype(float), size.astype(float), 0.95)
-    theirs = proportion.proportion_confint(counts, size, alpha=0.05, method="beta")
+    theirs = proportion_confint(counts, size, alpha=0.05, method="beta")
     np.testing.assert_allclose((low, high), theirs, rtol=1e-9, atol=1e-12)
 
 
