@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.estimate.cost import costs
-from engine.estimate.decision_rates import decision_rates, paired_decision_rates
+from engine.estimate.decision_pairs import paired_decision_rates
+from engine.estimate.decision_rates import decision_rates
 from engine.estimate.delivery import READINGS
 from engine.estimate.known import KnownTotals, creatives_of, estimated_totals, sum_segments
 from engine.estimate.label_rates import label_rates, paired_rates

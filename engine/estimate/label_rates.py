@@ -12,6 +12,7 @@ from engine.estimate.interval import Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import difference, difference_intervals
 from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
+from engine.estimate.sample import HISTORY
 from engine.estimate.view import View
 from engine.records import Estimate
 
@@ -40,6 +41,10 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             block = _block("hajek", ratio, judged, null)
             block.support = view.support(uses_O)
             _tell(block, judged, notes)
+            if inference == HISTORY:
+                fitted = view.fitted(*metric.parts(values))
+                misfits = view.misfits(fitted, judged.intervals.low, judged.intervals.high)
+                _tell(block, Judged(judged.intervals, []), misfits, support=False)
             _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
             yield from rows_of(block, subject, inference, view.question)
 
@@ -79,6 +84,10 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
             _tell(block, judged, notes)
+            if inference == HISTORY:
+                fitted = candidate.fitted(*metric.parts(mine)) - baseline.fitted(*metric.parts(theirs))
+                misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same.low, same.high)
+                _tell(block, Judged(same, []), misfits, support=False)
             yield from rows_of(block, subject, inference, candidate.question)
 
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import Intervals, kish, share_intervals
-from engine.estimate.sample import HISTORY, Sample, cluster_spread, largest_cluster
-from engine.records import F64
+from engine.estimate.sample import HISTORY, ClusterSpread, Sample, largest_cluster
+from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
+FEW_CARRIERS = 10.0
+UNEXPECTED = 3.0  # times fewer than events
 LARGE_CLUSTER = 0.25
 ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
 
@@ -38,8 +41,8 @@ class Ratio:
     bounds: tuple[float, float]
 
     @property
-    def empty(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return ~(self.denominator > 0.0)
+    def empty(self) -> Flags:
+        return np.asarray(~(self.denominator > 0.0))
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,12 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
         size, units = drawn_units(sample, ratio)
-        found = _within(ratio, variance, size, df, units, confidence)
-        return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
+        found = census_exact(sample, ratio.estimate, _within(ratio, variance, size, df, units, confidence))
+        return Judged(found, carrier_warnings(sample, df, ratio.events))
     total_T = sample.cluster_totals(ratio.residual_m)
-    spread = cluster_spread(sample, total_T)
+    spread = future_spread(sample, ratio.residual_m)
     size_T = sample.cluster_totals(ratio.b_m)
-    size = kish(_by_segment(sample, size_T), _by_segment(sample, size_T**2))
+    size = unseen_size(sample, ratio, _by_segment(sample, size_T**2))
     inside = (ratio.estimate > ratio.bounds[0]) & (ratio.estimate < ratio.bounds[1])
     df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
     lonely = np.isnan(spread.variance)
@@ -80,8 +83,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     found = Intervals(
         np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), np.where(lonely, "unbounded", found.rule)
     )
-    warnings = cluster_warnings(spread.effective, spread.largest, inside, lonely)
-    large = inside & ~lonely & (spread.largest > LARGE_CLUSTER)
+    warnings = cluster_warnings(spread, ratio.events, inside)
+    large = too_large(spread, ratio.events, inside)
     if large.any():
         dropped = [largest_cluster(sample, total_T, int(g)) for g in np.flatnonzero(large)]
         rest = _without(sample, ratio, dropped, confidence)
@@ -92,10 +95,24 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
 
 def drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
     """Return the effective size and the number of what was drawn behind a ratio: its labels, or whole clusters."""
-    if not sample.strata.clustered:
-        return ratio.size, ratio.labels
     v = sample.weight_m * ratio.b_m
-    return kish(ratio.denominator, sample.units.products(v, v)), sample.units.count(ratio.b_m > 0)
+    return unseen_size(sample, ratio, sample.units.products(v, v)), sample.units.count(ratio.b_m > 0)
+
+
+def unseen_size(sample: Sample, ratio: Ratio, squares: F64) -> F64:
+    """Return the effective size (Kish) of a denominator, or what one label more would leave of it, if that is less.
+
+    squares : Σ of the squared denominators of what was drawn. The label has the largest weight of the segment's draws
+    and the mean denominator: a thinly drawn stratum may hide one. Where weights are equal nothing changes.
+    Source: Fay and Feuer 1997, Statistics in Medicine 16, 791–801: bounds for sums of unequally weighted counts.
+    """
+    some_m = ratio.b_m > 0
+    counted = sample.sums(sample.weight_m * some_m)
+    mean = ratio.denominator / np.where(counted > 0, counted, 1.0)
+    heaviest = np.zeros(sample.segments)
+    np.maximum.at(heaviest, sample.segment_m, sample.weight_m)
+    unseen = heaviest * mean
+    return np.minimum(kish(ratio.denominator, squares), kish(ratio.denominator + unseen, squares + unseen**2))
 
 
 def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
@@ -110,18 +127,40 @@ def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
     )
 
 
-def cluster_warnings(
-    effective: F64, largest: F64, inside: np.ndarray[tuple[int], np.dtype[np.bool_]], lonely: np.ndarray
-) -> list[list[str]]:
-    """Return what `future` must say about too few or too large advertisers."""
-    out: list[list[str]] = [[] for _ in effective]
+def carrier_warnings(sample: Sample, df: F64, events: F64) -> list[list[str]]:
+    """Return what `history` must say where far fewer labels carry the variance than the events let expect.
+
+    Their number is half the degrees of freedom, see Sample.history_spread. Exposure has a heavy tail there, or a
+    stratum is drawn thinly: samples that lack the few creatives which matter look precise.
+    """
+    unit = "clusters" if sample.strata.clustered or sample.clustered else "labels"
+    carriers = df / 2.0
+    out: list[list[str]] = [[] for _ in df]
+    for g in np.flatnonzero(carriers < np.minimum(FEW_CARRIERS, events / UNEXPECTED)):
+        out[g].append(f"only {carriers[g]:.1f} effective {unit} carry the variance of {events[g]:.0f} effective events")
+    return out
+
+
+def cluster_warnings(spread: ClusterSpread, events: F64, inside: Flags) -> list[list[str]]:
+    """Return what `future` must say where too few or too large advertisers carry the variance of what is inside bounds.
+
+    Few events are carried by few advertisers: the exact bounds know that, so it takes fewer than a third of the events.
+    """
+    out: list[list[str]] = [[] for _ in events]
+    lonely = np.isnan(spread.variance)
     for g in np.flatnonzero(lonely):
         out[g].append(ONE_ADVERTISER)
-    for g in np.flatnonzero(inside & ~lonely & (effective < FEW_CLUSTERS)):
-        out[g].append(f"only {effective[g]:.1f} effective advertisers carry the variance")
-    for g in np.flatnonzero(inside & ~lonely & (largest > LARGE_CLUSTER)):
-        out[g].append(f"one advertiser carries {largest[g]:.0%} of the variance")
+    for g in np.flatnonzero(inside & ~lonely & (spread.effective < np.minimum(FEW_CLUSTERS, events / UNEXPECTED))):
+        out[g].append(f"only {spread.effective[g]:.1f} effective advertisers carry the variance")
+    for g in np.flatnonzero(too_large(spread, events, inside)):
+        out[g].append(f"one advertiser carries {spread.largest[g]:.0%} of the variance")
     return out
+
+
+def too_large(spread: ClusterSpread, events: F64, inside: Flags) -> Flags:
+    """Return the segments in which one advertiser carries more of the variance than the events let expect."""
+    expected = UNEXPECTED / np.maximum(events, UNEXPECTED)
+    return np.asarray(inside & ~np.isnan(spread.variance) & (spread.largest > np.maximum(LARGE_CLUSTER, expected)))
 
 
 def effective_events(sample: Sample, u: F64, v: F64) -> F64:
@@ -163,7 +202,7 @@ def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float
     kept_T[dropped] = False
     kept_m = kept_T[sample.cluster_m]
     rest = ratio_of(sample, ratio.a_m * kept_m, ratio.b_m * kept_m, ratio.bounds)
-    spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
+    spread = future_spread(sample, rest.residual_m)
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)
     return rest.estimate, _within(rest, variance, rest.size, df, spread.clusters, confidence)

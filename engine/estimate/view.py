@@ -144,6 +144,29 @@ class View:
         whole = self.exposure_OG[uses_O].sum(0)
         return np.where(whole > 0, self.framed_OG[uses_O].sum(0) / np.where(whole > 0, whole, 1.0), 0.0)
 
+    def fitted(self, a_n: F64, b_n: F64) -> F64:
+        """Return Σ a / Σ b of each segment, the rows weighted up to the known exposure of each outcome in the frame.
+
+        Where the audit missed creatives with much of the exposure this lies far from the plain ratio.
+        """
+        sample, outcomes = self.sample, len(self.given.owed_O)
+        outcome_m = self.question.rows.outcome_Sn[self.strategy, sample.rows_n][sample.at_m].astype(np.int64)
+        key_m = outcome_m * sample.segments + sample.segment_m
+        stood_for = np.bincount(key_m, sample.weight_m * self.exposure_n()[sample.at_m], outcomes * sample.segments)
+        known = self.framed_OG.ravel()
+        factor_m = np.where(stood_for > 0, known / np.where(stood_for > 0, stood_for, 1.0), 1.0)[key_m]
+        top, whole = (sample.sums(sample.weight_m * factor_m * part_n[sample.at_m]) for part_n in (a_n, b_n))
+        return np.where(whole > 0, top / np.where(whole > 0, whole, 1.0), np.nan)
+
+    def misfits(self, fitted: F64, low: F64, high: F64) -> Sequence[str | None]:
+        """Return, per segment, what `history` says where the audit's rows stand badly for known exposure."""
+        if self.question.scored is not None:
+            return [None] * len(fitted)
+        text = f"the audit's rows stand badly for the known {self.weighting} by outcome: fitted to them it is"
+        return [
+            f"{text} {fitted[g]:.4g}" if fitted[g] < low[g] or fitted[g] > high[g] else None for g in range(len(fitted))
+        ]
+
     def leaning(self, uses_O: Flags, without: F64, twice: F64) -> Sequence[str | None]:
         """Return, per segment, what a number that leans on imputed exposure says: how much, and how sensitive it is."""
         part, whole = self.imputed_OG[uses_O].sum(0), self.exposure_OG[uses_O].sum(0)
