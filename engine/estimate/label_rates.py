@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
+from engine.estimate.difference import assisted, assisted_pair, predicted_parts
 from engine.estimate.interval import Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
-from engine.estimate.pair import difference, difference_intervals
+from engine.estimate.pair import Difference, difference, difference_intervals, enough_events
 from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
+from engine.estimate.sample import HISTORY
 from engine.estimate.view import View
-from engine.records import Estimate
+from engine.records import Estimate, Flags
 
 
 def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estimate]:
@@ -36,8 +38,10 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             else []
         )
         for inference in view.question.inferences:
-            judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-            block = _block("hajek", ratio, judged, null)
+            best, used_G = _assisted(view, metric, ratio, inference)
+            judged = ratio_intervals(view.sample, best, inference, view.question.confidence)
+            block = _block("hajek", best, judged, null)
+            block.estimator = np.where(used_G, "difference", "hajek")
             block.support = view.support(uses_O)
             _tell(block, judged, notes)
             _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
@@ -65,8 +69,10 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
         counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
         swaps_G = candidate.swaps_with(baseline, *counted)
         for inference in candidate.question.inferences:
+            sides = (baseline, ratio_b), (candidate, ratio)
+            best, used_G = _assisted_pair(metric, pair, *sides, inference)
             judged = difference_intervals(
-                candidate.sample, pair, ratio_b, ratio, inference, candidate.question.confidence
+                candidate.sample, best, ratio_b, ratio, inference, candidate.question.confidence
             )
             found = judged.intervals
             same = Intervals(
@@ -75,11 +81,34 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
                 np.where(swaps_G, found.rule, "no_swap"),
             )
             block = _block("hajek_paired", ratio, Judged(same, judged.warnings), null)
-            block.estimate = np.where(swaps_G, pair.estimate, 0.0)
+            block.estimator = np.where(used_G & swaps_G, "difference_paired", "hajek_paired")
+            block.estimate = np.where(swaps_G, best.estimate, 0.0)
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
             _tell(block, judged, notes)
             yield from rows_of(block, subject, inference, candidate.question)
+
+
+def _assisted(view: View, metric: Metric, ratio: Ratio, inference: str) -> tuple[Ratio, Flags]:
+    """Return the ratio as the difference estimator has it, and where: of this history, with predictions."""
+    predicted = predicted_parts(view, metric) if inference == HISTORY else None
+    if predicted is None or view.question.predictions is None:
+        return ratio, np.zeros(view.sample.segments, bool)
+    return assisted(view.sample, ratio, predicted, view.question.predictions.least_events)
+
+
+def _assisted_pair(
+    metric: Metric, pair: Difference, baseline: tuple[View, Ratio], candidate: tuple[View, Ratio], inference: str
+) -> tuple[Difference, Flags]:
+    """Return the paired difference as the difference estimator has it, and where."""
+    sample = candidate[0].sample
+    mine, theirs = (
+        predicted_parts(view, metric) if inference == HISTORY else None for view, _ in (candidate, baseline)
+    )
+    if mine is None or theirs is None:
+        return pair, np.zeros(sample.segments, bool)
+    plenty_G = enough_events(pair, baseline[1], candidate[1])
+    return assisted_pair(sample, pair, (baseline[1], theirs), (candidate[1], mine), plenty_G)
 
 
 def _paired_leaning(

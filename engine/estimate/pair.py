@@ -58,6 +58,13 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
     )
 
 
+def enough_events(pair: Difference, baseline: Ratio, candidate: Ratio) -> Flags:
+    """Return the segments with enough effective events for t: in the swap set and, where denominators differ, in both."""
+    same = baseline.denominator == candidate.denominator
+    least = np.minimum(baseline.events, candidate.events)
+    return np.asarray(np.where(same, pair.events, np.minimum(pair.events, least)) >= ENOUGH_EVENTS)
+
+
 def difference_intervals(
     sample: Sample, pair: Difference, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
 ) -> Judged:
@@ -69,8 +76,7 @@ def difference_intervals(
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     same = baseline.denominator == candidate.denominator
-    events = np.where(same, pair.events, np.minimum(pair.events, np.minimum(baseline.events, candidate.events)))
-    plenty = (events >= ENOUGH_EVENTS) & ~np.isnan(variance)
+    plenty = enough_events(pair, baseline, candidate) & ~np.isnan(variance)
     found = smooth
     if (same & ~plenty).any():
         found = _choose(same & ~plenty, _swap_bounds(sample, pair, candidate, inference, confidence), found)
