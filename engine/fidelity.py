@@ -87,7 +87,7 @@ def check_fidelity(config: Config, strategy: str, progress: Progress) -> Fidelit
     rules = table.rules
     decided = [np.array([rule.decision for rule in each])[outcome_NS[:, s]] for s, each in enumerate(rules)]
     share = [np.array([rule.share for rule in each])[outcome_NS[:, s]] for s, each in enumerate(rules)]
-    alike = (decided[0] == decided[1]) & (share[0] == share[1])
+    alike = (decided[0] == decided[1]) & ((decided[0] != Decision.LIMIT) | (share[0] == share[1]))
     read = [column for column in kept.column_names if column.partition(".")[0] in sources_read(both[1])]
     return Fidelity(
         strategy,

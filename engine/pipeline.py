@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.conclude.numbers import Numbers, estimate_stage
 from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
-from engine.conclude.search import search_stage, with_picks
+from engine.conclude.search import billed_with, search_stage, with_picks
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -54,6 +54,8 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     ground = find_ground(under_way, creatives, scored)
     searched = search_stage(under_way, creatives, scored, ground)
     under_way = with_picks(under_way, searched)
+    if searched is not None:
+        scored = replace(scored, billed=billed_with(under_way, scored, searched.strategies))
     numbers = estimate_stage(under_way, creatives, scored, ground)
     numbers.estimates[:] = with_replicates(under_way, creatives, scored, ground, numbers.estimates)
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}

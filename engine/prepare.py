@@ -308,7 +308,8 @@ def _asking(config: Config, table: StrategyTable, *, guarded: bool) -> StrategyT
     always = [column for column in read if model_of(column) in config.models]
     approve = Rule(ALWAYS, Decision.APPROVE)
     memory = find_template(config, config.sweep.strategy).strategy.memory
-    asks = [
+    asks = [Strategy("the sweep remembers", (), approve, memory=memory)] if memory else []
+    asks += [
         Strategy(f"the sweep reads {c}", (replace(approve, when=Atom(c, ">=", 0.0)),), approve, memory=memory)
         for c in always
     ]

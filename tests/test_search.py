@@ -154,3 +154,31 @@ def test_the_page_tells_what_was_picked(swept):
 def test_faults_of_a_sweep_are_named(lake, tmp_path, change, said):
     with pytest.raises(UsageError, match=said.replace("(", r"\(")):
         check_config(tree(lake, tmp_path, sweep=SWEEP | change), "test")
+
+
+def test_a_pick_that_nothing_keeps_to_cannot_be_compared_and_the_fault_says_so(lake, tmp_path):
+    with pytest.raises(UsageError, match=r"compare\.candidate: the sweep found no candidate best"):
+        execute(tree(lake, tmp_path, sweep=SWEEP | {"subject_to": "review_rate < 0", "equal": None}))
+
+
+def test_a_sweep_of_a_strategy_that_remembers_runs_on_brought_scores(lake, tmp_path):
+    written = tree(lake, tmp_path, sweep=SWEEP | {"subject_to": None})
+    written["strategies"]["candidate"]["strikes"] = {"count": 2, "within": 5, "for": 5, "then": "reject"}
+    summary = json.loads((execute(written) / "summary.json").read_text())
+    (best,) = [each for each in summary["strategies"] if each["name"] == "candidate best"]
+    assert any(rule["rule"] == "struck otherwise: REJECT" for rule in best["rules"])
+
+
+def test_picked_strategies_are_billed_for_the_contents_that_they_read(lake, tiny_models, tmp_path):
+    written = tree(lake, tmp_path, cost={"leaked": 1.0, "million_contents": 1e9})
+    models = config_tree(lake, tmp_path, tiny_models)["models"]
+    written["models"], written["scores"] = models, {}
+    for strategy in written["strategies"].values():
+        strategy["rules"] = [{**r, "when": r["when"].replace("old.", "v1.")} for r in strategy["rules"]]
+    rows = pq.read_table(execute(written) / "estimates.parquet").to_pylist()
+    cost = {
+        row["strategy"]: row["estimate"]
+        for row in rows
+        if row["metric"] == "cost" and row["segment_by"] == "all" and row["baseline"] is None
+    }
+    assert cost["candidate best"] > 50_000  # more than fifty contents, a thousand each

@@ -81,7 +81,9 @@ class Searched:
 
     def table(self) -> pa.Table:
         """Return every number of every trial, as schema.SEARCH."""
-        picked = {pick.trial: pick.name for pick in self.picks}
+        picked: dict[int | None, str] = {}
+        for pick in self.picks:
+            picked[pick.trial] = ", ".join(filter(None, [picked.get(pick.trial), pick.name]))
         rows = [
             (t.name, json.dumps(dict(t.setting)), number, p.estimate, p.low, p.high, p.reason, bool(on), picked.get(s))
             for s, (t, on) in enumerate(zip(self.trials, self.on_front_S, strict=True))
@@ -128,14 +130,26 @@ def with_picks(run: Run, searched: Searched | None) -> Run:
     ------
     UsageError : what is to be compared was not found.
     """
-    if searched is None or not searched.strategies:
+    if searched is None:
         return run
     compare, names = run.config.compare, {strategy.name for strategy in searched.strategies}
     for key, name in (("baseline", compare.baseline), ("candidate", compare.candidate)) if compare else ():
         if name in searched.section.picked() and name not in names:
             raise UsageError(f"compare.{key}: the sweep found no {name}: nothing keeps to its constraint")
+    if not searched.strategies:
+        return run
     table = _table(run, [*run.prepared.table.strategies, *searched.strategies])
     return replace(run, prepared=replace(run.prepared, table=table))
+
+
+def billed_with(run: Run, scored: Scored, strategies: Sequence[Strategy]) -> dict[str, dict[str, int | None]]:
+    """Return what each model's contents are billed to: a sweep asks about every creative, so all to each setting."""
+    sampled = run.prepared.spec.sample is not None
+    out = {model: dict(billed) for model, billed in scored.billed.items()}
+    for strategy in strategies:
+        for model in models_read(run.config, strategy):
+            out.setdefault(model, {}).setdefault(strategy.name, None if sampled else scored.contents[model])
+    return out
 
 
 class _Judge:
@@ -165,17 +179,7 @@ class _Judge:
         wanted = Wanted(_table(self._run, strategies), name=f"search-{self._round}", whole=True)
         self._round += 1
         replayed = replay_stage(self._run, self._creatives, self._scored, self._ground, wanted)
-        return ask_of(self._run, replayed, self._billed(strategies)).question
-
-    def _billed(self, strategies: Sequence[Strategy]) -> Mapping[str, Mapping[str, int | None]]:
-        """A sweep asks its models about every creative, so each setting is billed for all contents."""
-        sampled = self._run.prepared.spec.sample is not None
-        out = {model: dict(billed) for model, billed in self._scored.billed.items()}
-        for strategy in strategies:
-            for model in models_read(self._run.config, strategy):
-                every = None if sampled else self._scored.contents[model]
-                out.setdefault(model, {}).setdefault(strategy.name, every)
-        return out
+        return ask_of(self._run, replayed, billed_with(self._run, self._scored, strategies)).question
 
     def _points(self, estimates: Mapping[Number, Estimate]) -> dict[str, Point]:
         rows = {written: estimates[number] for written, number in self._numbers.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 from engine.config.rules import Renames, Vocabulary
 from engine.config.sections import Config
@@ -11,8 +12,6 @@ from engine.errors import did_you_mean
 from engine.records import Decision
 from engine.state import DAY, Capacity, Copies, Memory, Strikes
 from engine.strategy import model_of
-
-_SECONDS = 60
 
 
 def compile_memory(
@@ -77,11 +76,9 @@ def memory_words(
 
 
 def _capacity(section: CapacitySection, names: Vocabulary, renames: Renames) -> Capacity:
-    timed = section.unit == "minutes"
     column = names.complete(names.moved(str(section.by), renames)) if section.order == "score" else None
     return Capacity(
-        per_day=None if section.limit is None else round(section.limit * (_SECONDS if timed else 1)),
-        work=max(1, round(section.minutes * _SECONDS)) if section.minutes else 1,
+        per_day=None if section.limit is None else _reviews(section.limit, section.minutes),
         queue=tuple(section.queue),
         order=section.order,
         column=column,
@@ -100,6 +97,11 @@ def _capacity_words(section: CapacitySection) -> str:
         f"reviewers {limit}{each}, {order[section.order]}; "
         f"after {section.max_wait} days {section.overflow}; {section.waiting} while waiting"
     )
+
+
+def _reviews(limit: float, minutes: float | None) -> int:
+    """Return how many whole reviews fit into a day, of decimals as they were written."""
+    return int(Fraction(str(limit)) // Fraction(str(minutes))) if minutes else int(limit)
 
 
 def _microseconds(days: float) -> int:

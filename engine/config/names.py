@@ -41,7 +41,10 @@ def name_faults(config: Config) -> list[str]:
     known += [name for name in config.strategies if name in compiled or name not in swept_strategies(config)]
     faults += _swept(config, sweep, known, rule_faults) if sweep else []
     faults += _compared(config, [*known, *(sweep.picked() if sweep else ())])
-    if any(strategy.memory.copies for strategy in strategies) and not (config.models or config.creatives.columns.text):
+    swept = [find_template(config, sweep.strategy).strategy] if sweep and not faults else []
+    if any(strategy.memory.copies for strategy in (*strategies, *swept)) and not (
+        config.models or config.creatives.columns.text
+    ):
         faults.append("creatives.columns.text: is required where a strategy remembers copies: it is their content")
     if not strategies and not rule_faults and not sweep:
         faults.append("strategies: is empty and creatives.columns.logged_decision is not set; nothing to replay")

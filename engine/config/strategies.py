@@ -170,14 +170,15 @@ def _review_faults(config: Config, key: str, review: ReviewSection) -> Iterator[
                 yield f"{key}.review.{field}: unknown policy {policy}{did_you_mean(policy, config.policies)}"
     if review.wait and not config.exposure.life:
         yield f"{key}.review.wait: needs exposure.life, the time over which a creative is delivered"
+    if review.capacity and review.capacity.max_wait and not config.exposure.life:
+        yield f"{key}.review.capacity.max_wait: needs exposure.life, the time over which a creative is delivered"
 
 
 def _state_faults(config: Config, key: str, strategy: Strategy) -> Iterator[str]:
     if strategy.memory.outcome == "drawn" and not strategy.memory.drawn_by:
         yield f"{key}.review.outcome: drawn needs a calibrated score among its rules; set models.*.calibration"
-    sample = config.creatives.sample
-    if strategy.memory and sample is not None and sample.by == "creative":
-        yield f"{key}: has state, which reads every creative of an advertiser; set creatives.sample.by: advertiser"
+    if strategy.memory and config.creatives.sample is not None:
+        yield f"{key}: has state, which every creative moves; remove creatives.sample"
 
 
 def _parameter_faults(config: Config, key: str, strategy: Strategy) -> Iterator[str]:

@@ -28,7 +28,7 @@ class CapacitySection(Section):
     queue: Names = Field(default_factory=list)
     order: Literal["first", "score", "exposure"] = "first"
     by: str | None = None
-    max_wait: Annotated[int, Field(ge=0, le=3650)] = 0
+    max_wait: Annotated[int, Field(ge=0, le=60)] = 0
     overflow: Literal["approve", "reject", "pending"] = "approve"
     waiting: Literal["held", "live"] = "held"
 

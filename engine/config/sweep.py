@@ -51,7 +51,7 @@ class EqualSection(Section):
     """Re-threshold: among settings that are no worse than strategy `to` in one of `at`, the best one each."""
 
     to: str
-    at: Annotated[list[str], Field(min_length=1)]
+    at: Annotated[Names, Field(min_length=1)]
 
 
 class SweepSection(Section):

@@ -16,7 +16,7 @@ from engine.records import I8, I16, I64, Decision, Flags
 from engine.strategy.rules import Rule, Strategy
 
 COPY, STRUCK, OVERFLOW, PENDING = "copy of a rejected content", "struck", "not reviewed in time", "still waiting"
-_MOST = 2**15
+_MOST = 1000  # the outcomes of two strategies are also counted jointly
 
 
 @dataclass(frozen=True)

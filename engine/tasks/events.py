@@ -13,7 +13,7 @@ from engine import store
 from engine.read.segments import Medians
 from engine.records import WEIGHTS, Receipt, ScoreTable, Segments, Shard
 from engine.tasks.creatives import CreativesPlan
-from engine.tasks.replay import as_creatives
+from engine.tasks.replay import as_creatives, known_weights
 from engine.tasks.work import Work
 
 COUNTED, KEPT, CELL, FRAME = "counted", "kept", "cell", "frame"  # of the period; labelled
@@ -61,7 +61,8 @@ def _events(table: pa.Table, warming: int, plan: EventsPlan) -> pa.Table:
     columns[KEPT] = pc.is_in(table["creative_id"], plan.labelled)
     columns[CELL] = pa.array(_after(warming, counted.cell_N))
     columns[FRAME] = pa.array(_after(warming, counted.frame_N))
-    columns |= {name: pa.array(_after(warming, counted.weight_NW[:, w])) for w, name in enumerate(WEIGHTS)}
+    weight_NW = np.concatenate([known_weights(table.slice(0, warming)), counted.weight_NW])  # queues go by exposure
+    columns |= {name: pa.array(weight_NW[:, w]) for w, name in enumerate(WEIGHTS)}
     for column in plan.creatives.columns(table, plan.scores):
         columns[RULE + column.name] = table[column.name] if column.levels is not None else pa.array(column.values_N)
     return pa.table(columns)

@@ -98,6 +98,12 @@ def as_creatives(
     return Creatives(plan.columns(table, scores), cell_N, frame_N, stack_weights(parts, table.num_rows))
 
 
+def known_weights(table: pa.Table) -> I64:
+    """Return the exposures that history knows, by records.WEIGHTS; nothing is filled in."""
+    parts = {name: impute(_exposure(table, name), None) for name in ("impressions", "spend")}
+    return stack_weights(parts, table.num_rows)
+
+
 def read_totals(tables: list[pa.Table], shape: Totals) -> Totals:
     """Merge the totals of shards; `shape` is a zero of the right shape."""
     for table in tables:

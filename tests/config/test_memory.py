@@ -44,7 +44,7 @@ def faults(live: dict[str, Any], **sections: Any) -> list[str]:
 
 
 def capacity(**written: Any) -> Capacity | None:
-    return compiled(PLAIN | {"review": {"capacity": written}}).memory.capacity
+    return compiled(PLAIN | {"review": {"capacity": written}}, exposure={"life": "14d"}).memory.capacity
 
 
 def test_a_strategy_without_state_remembers_nothing() -> None:
@@ -53,10 +53,14 @@ def test_a_strategy_without_state_remembers_nothing() -> None:
     assert compiled(PLAIN).struck is None
 
 
-def test_a_capacity_counts_items_or_the_seconds_of_its_reviews() -> None:
+def test_a_capacity_counts_whole_reviews_also_where_it_is_written_in_minutes() -> None:
     assert capacity(per_day=500) == Capacity(500)
     assert capacity(per_day=0) == Capacity(0)
-    assert capacity(per_day=480, unit="minutes", minutes=1.5) == Capacity(480 * 60, 90)
+    assert capacity(per_day=480, unit="minutes", minutes=1.5) == Capacity(320)
+    counted = [
+        capacity(per_day=d, unit="minutes", minutes=m).per_day for d, m in ((60, 0.125), (480, 1.508), (10, 0.01))
+    ]
+    assert counted == [480, 318, 1000]
     assert capacity(per_day=None) == capacity(per_day=float("inf")) == Capacity(None)
 
 
@@ -83,6 +87,7 @@ def test_a_capacity_says_all_it_may_say() -> None:
         ({"per_day": 5, "by": "v1.scam"}, "goes with `order: score`"),
         ({"per_day": 5, "order": "exposure", "by": "v1.scam"}, "goes by impressions or spend"),
         ({"per_day": 5, "max_wait": -1}, "greater than or equal to 0"),
+        ({"per_day": 5, "max_wait": 1}, "capacity.max_wait: needs exposure.life"),
         ({"per_day": 5, "overflow": "limit 0.5"}, "'approve', 'reject' or 'pending'"),
         ({"per_day": 5, "que": ["region"]}, 'did you mean "queue"'),
         ({"per_day": 5, "queue": ["regio"]}, 'capacity.queue: unknown attribute regio (did you mean "region"?)'),
@@ -170,15 +175,14 @@ def test_memory_is_inherited_and_models_are_replaced_in_all_of_it() -> None:
     ]
 
 
-def test_a_sample_by_creative_is_refused_where_there_is_state() -> None:
+def test_a_sample_is_refused_where_there_is_state() -> None:
     sections = {"labels": {"path": "l"}, "audits": {"path": "a"}}
     lake = {"path": "lake", "columns": {"text": ["title"]}}
     stateful = PLAIN | {"copies": {"within": 30}}
-    for sample in ({"share": 0.1}, {"share": 0.1, "by": "creative"}):
+    for sample in ({"share": 0.1}, {"share": 0.1, "by": "creative"}, {"share": 0.1, "by": "advertiser"}):
         (fault,) = faults(stateful, creatives=lake | {"sample": sample}, **sections)
         assert fault.startswith("strategies.live: has state")
         config(PLAIN, creatives=lake | {"sample": sample}, **sections)
-    config(stateful, creatives=lake | {"sample": {"share": 0.1, "by": "advertiser"}}, **sections)
 
 
 def test_drawn_outcomes_need_a_calibrated_score_and_logged_ones_labels() -> None:
