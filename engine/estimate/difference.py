@@ -31,6 +31,9 @@ from engine.estimate.sample import Sample
 from engine.estimate.view import View
 from engine.records import F64, WEIGHTINGS, Flags
 
+ENOUGH_ROWS = (
+    60.0  # effective rows that a variance must rest on: with fewer, simulated intervals covered less than Hájek's
+)
 _LEAST_LEFT = 0.1  # of a residual's own row, where one row alone decides λ
 
 
@@ -68,18 +71,26 @@ def predicted_parts(view: View, metric: Metric) -> Predicted | None:
     )
 
 
-def assisted(sample: Sample, ratio: Ratio, predicted: Predicted, least_events: float) -> tuple[Ratio, Flags]:
+def assisted(
+    sample: Sample, ratio: Ratio, predicted: Predicted, plenty_G: Flags, *, guarded: bool = True
+) -> tuple[Ratio, Flags]:
     """Return the ratio with point and residual of the difference estimator, and the segments where they are.
 
-    Elsewhere it stays Hájek's: below `least_events` effective events, in a census, or where R would leave its bounds.
+    Elsewhere it stays Hájek's: in a census, where R would leave its bounds, and where too few rows carry the variance.
+
+    Parameters
+    ----------
+    plenty_G : segments with events enough. guarded : ask for ENOUGH_ROWS.
     """
+    if not plenty_G.any():
+        return ratio, plenty_G
     control_m = control(sample, ratio, predicted)
     lambda_G = tuned(sample, ratio.residual_m, control_m)
     estimate, residual_m = at_lambda(sample, ratio, predicted, lambda_G)
     low, high = ratio.bounds
-    used_G = (ratio.events >= least_events) & (ratio.events > 0) & ~sample.census_G & (lambda_G > 0)
-    used_G &= (estimate > low) & (estimate < high)
     residual_m = left_out(sample, residual_m, control_m, lambda_G)
+    used_G = plenty_G & ~sample.census_G & (lambda_G > 0) & (estimate > low) & (estimate < high)
+    used_G &= carried(sample, residual_m) if guarded else True
     return (
         replace(
             ratio,
@@ -96,17 +107,22 @@ def assisted_pair(
     baseline: tuple[Ratio, Predicted],
     candidate: tuple[Ratio, Predicted],
     plenty_G: Flags,
+    *,
+    guarded: bool = True,
 ) -> tuple[Difference, Flags]:
-    """Return the paired difference with point and residual of the difference estimator, and the segments where they are.
+    """Return the paired difference with point and residual of the difference estimator, and where they are.
 
-    Both ratios are linearised jointly and share one λ, that of the difference. plenty_G : segments with events enough.
+    Both ratios are linearised jointly and share one λ, that of the difference. Parameters as in `assisted`.
     """
+    if not plenty_G.any():
+        return pair, plenty_G
     control_m = control(sample, *candidate) - control(sample, *baseline)
     lambda_G = tuned(sample, pair.residual_m, control_m)
     mine, mine_m = at_lambda(sample, *candidate, lambda_G)
     theirs, theirs_m = at_lambda(sample, *baseline, lambda_G)
     estimate, residual_m = mine - theirs, left_out(sample, mine_m - theirs_m, control_m, lambda_G)
     used_G = plenty_G & ~sample.census_G & (lambda_G > 0) & (np.abs(estimate) < 1.0)
+    used_G &= carried(sample, residual_m) if guarded else True
     return (
         replace(
             pair,
@@ -150,6 +166,16 @@ def left_out(sample: Sample, residual_m: F64, control_m: F64, lambda_G: F64) -> 
     share_m = square_m * _over(np.ones(sample.segments), sample.sums(square_m))[sample.segment_m]
     fitted_m = ((lambda_G > 0) & (lambda_G < 1))[sample.segment_m]
     return residual_m / np.where(fitted_m, np.maximum(1.0 - share_m, _LEAST_LEFT), 1.0)
+
+
+def carried(sample: Sample, residual_m: F64) -> Flags:
+    """Return the segments where the residuals' variance rests on rows enough to be trusted.
+
+    Good predictions leave few rows with a residual. A variance that rests on a handful of them is small where the
+    sample happens to miss some, and then so is the interval: it covers less than it says. Rows are counted as for
+    degrees of freedom, (Σv)² / Σv² over their parts v of the variance.
+    """
+    return np.asarray(sample.history_spread(residual_m)[1] / 2 >= ENOUGH_ROWS)
 
 
 def _centred(sample: Sample, value_m: F64) -> F64:

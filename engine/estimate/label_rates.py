@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
 from engine.estimate.difference import assisted, assisted_pair, predicted_parts
-from engine.estimate.interval import Intervals
+from engine.estimate.interval import ENOUGH_EVENTS, Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import Difference, difference, difference_intervals, enough_events
 from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
@@ -94,7 +94,8 @@ def _assisted(view: View, metric: Metric, ratio: Ratio, inference: str) -> tuple
     predicted = predicted_parts(view, metric) if inference == HISTORY else None
     if predicted is None or view.question.predictions is None:
         return ratio, np.zeros(view.sample.segments, bool)
-    return assisted(view.sample, ratio, predicted, view.question.predictions.least_events)
+    plenty_G = np.asarray(ratio.events >= ENOUGH_EVENTS)
+    return assisted(view.sample, ratio, predicted, plenty_G, guarded=view.question.predictions.guarded)
 
 
 def _assisted_pair(
@@ -107,8 +108,9 @@ def _assisted_pair(
     )
     if mine is None or theirs is None:
         return pair, np.zeros(sample.segments, bool)
-    plenty_G = enough_events(pair, baseline[1], candidate[1])
-    return assisted_pair(sample, pair, (baseline[1], theirs), (candidate[1], mine), plenty_G)
+    plenty_G, found = enough_events(pair, baseline[1], candidate[1]), candidate[0].question.predictions
+    sides = (baseline[1], theirs), (candidate[1], mine)
+    return assisted_pair(sample, pair, *sides, plenty_G, guarded=found is None or found.guarded)
 
 
 def _paired_leaning(

@@ -59,7 +59,7 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
 
 
 def enough_events(pair: Difference, baseline: Ratio, candidate: Ratio) -> Flags:
-    """Return the segments with enough effective events for t: in the swap set and, where denominators differ, in both."""
+    """Return where events are enough for t: in the swap set and, where denominators differ, in both ratios."""
     same = baseline.denominator == candidate.denominator
     least = np.minimum(baseline.events, candidate.events)
     return np.asarray(np.where(same, pair.events, np.minimum(pair.events, least)) >= ENOUGH_EVENTS)

@@ -80,14 +80,15 @@ class Predictions:
 
     predictors : None where m could not be fitted. code_Qn : of the labelled rows.
     sum_QSOCGW : int64, exposure (known + imputed) by WEIGHTINGS of all creatives that some audit could have drawn.
-    summed_S : strategies that the sums are known for. least_events : effective events from which on it is used.
+    summed_S : strategies that the sums are known for. guarded : used only where a variance can be trusted, see
+        `difference.carried`; else wherever there are events enough.
     """
 
     predictors: tuple[Predictor | None, ...]
     code_Qn: I64
     sum_QSOCGW: I64
     summed_S: Flags
-    least_events: float
+    guarded: bool = True
 
 
 def fit_predictors(
@@ -179,7 +180,9 @@ def log_odds(score: F64) -> F64:
     return np.log(kept) - np.log1p(-kept)
 
 
-def sum_predicted(outcome_SN: I16, code_QN: I64, cell_N: I64, exposure_NW: I64, segments: Segments, outcomes: int) -> I64:
+def sum_predicted(
+    outcome_SN: I16, code_QN: I64, cell_N: I64, exposure_NW: I64, segments: Segments, outcomes: int
+) -> I64:
     """Return exposure by policy, strategy, outcome, code and segment, int64 (Q, S, O, C, G, W); exact below 2^53."""
     parts = [np.flatnonzero(member_C[cell_N]) for member_C in segments.member_GC]
     row_m, segment_m = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])

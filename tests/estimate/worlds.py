@@ -183,7 +183,7 @@ def question(_world: World, rows: LabelledRows, found: Replayed, table: Strategy
     return Question(table, ("p",), segments(), found.totals, rows, pair=(0, 1), **more)  # type: ignore[arg-type]
 
 
-def predictions(world: World, rows: LabelledRows, found: Replayed, least_events: float = 30.0) -> Predictions:
+def predictions(world: World, rows: LabelledRows, found: Replayed, *, guarded: bool = True) -> Predictions:
     """Return what the difference estimator leans on: m fitted on the rows, sums over the world."""
     fold_N, fold_n = (advertiser * 2654435761 // 64 % FOLDS for advertiser in (world.advertiser_N, rows.advertiser_n))
     predictors = fit_predictors(rows, segments(), [(0,)], fold_n)
@@ -192,4 +192,4 @@ def predictions(world: World, rows: LabelledRows, found: Replayed, least_events:
     outcome_SN = found.outcome_Sn
     sums = sum_predicted(outcome_SN, code_QN, world.region_N, exposure_NW, segments(), int(outcome_SN.max()) + 1)
     code_Qn = codes_of(predictors, rows.score_Kn, fold_n)
-    return Predictions(predictors, code_Qn, sums, np.ones(len(outcome_SN), bool), least_events)
+    return Predictions(predictors, code_Qn, sums, np.ones(len(outcome_SN), bool), guarded)
