@@ -34,6 +34,7 @@ from engine.records import F64, WEIGHTINGS, Flags
 ENOUGH_ROWS = (
     60.0  # effective rows that a variance must rest on: with fewer, simulated intervals covered less than Hájek's
 )
+_ROUNDING = 1e-12  # residuals below it, beside the largest of Hájek's, are none
 _LEAST_LEFT = 0.1  # of a residual's own row, where one row alone decides λ
 
 
@@ -90,7 +91,7 @@ def assisted(
     low, high = ratio.bounds
     residual_m = left_out(sample, residual_m, control_m, lambda_G)
     used_G = plenty_G & ~sample.census_G & (lambda_G > 0) & (estimate > low) & (estimate < high)
-    used_G &= carried(sample, residual_m) if guarded else True
+    used_G &= carried(sample, residual_m, ratio.residual_m, ENOUGH_ROWS if guarded else 0.0)
     return (
         replace(
             ratio,
@@ -122,7 +123,7 @@ def assisted_pair(
     theirs, theirs_m = at_lambda(sample, *baseline, lambda_G)
     estimate, residual_m = mine - theirs, left_out(sample, mine_m - theirs_m, control_m, lambda_G)
     used_G = plenty_G & ~sample.census_G & (lambda_G > 0) & (np.abs(estimate) < 1.0)
-    used_G &= carried(sample, residual_m) if guarded else True
+    used_G &= carried(sample, residual_m, pair.residual_m, ENOUGH_ROWS if guarded else 0.0)
     return (
         replace(
             pair,
@@ -168,14 +169,16 @@ def left_out(sample: Sample, residual_m: F64, control_m: F64, lambda_G: F64) -> 
     return residual_m / np.where(fitted_m, np.maximum(1.0 - share_m, _LEAST_LEFT), 1.0)
 
 
-def carried(sample: Sample, residual_m: F64) -> Flags:
-    """Return the segments where the residuals' variance rests on rows enough to be trusted.
+def carried(sample: Sample, residual_m: F64, plain_m: F64, least_rows: float) -> Flags:
+    """Return the segments where the residuals' variance rests on at least so many rows; plain_m are Hájek's residuals.
 
     Good predictions leave few rows with a residual. A variance that rests on a handful of them is small where the
     sample happens to miss some, and then so is the interval: it covers less than it says. Rows are counted as for
-    degrees of freedom, (Σv)² / Σv² over their parts v of the variance.
+    degrees of freedom, (Σv)² / Σv² over their parts v of the variance. No variance at all rests on nothing.
     """
-    return np.asarray(sample.history_spread(residual_m)[1] / 2 >= ENOUGH_ROWS)
+    rounding = _ROUNDING * np.abs(plain_m).max(initial=0.0)
+    variance, df = sample.history_spread(np.where(np.abs(residual_m) > rounding, residual_m, 0.0))
+    return np.asarray((variance > 0) & (df / 2 >= least_rows))
 
 
 def _centred(sample: Sample, value_m: F64) -> F64:
