@@ -20,7 +20,10 @@ For `history` alone: it knows all creatives of this history. `future` asks about
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -34,8 +37,11 @@ from engine.records import F64, WEIGHTINGS, Flags
 ENOUGH_ROWS = (
     60.0  # effective rows that a variance must rest on: with fewer, simulated intervals covered less than Hájek's
 )
+SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the best λ, tried in turn
 _ROUNDING = 1e-12  # residuals below it, beside the largest of Hájek's, are none
 _LEAST_LEFT = 0.1  # of a residual's own row, where one row alone decides λ
+
+Plain = TypeVar("Plain", Ratio, Difference)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,15 @@ class Predicted:
     a_G: F64
     b_G: F64
     creatives_G: F64
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """What predictions say of one number. control_m : its predicted residual. at : λ by segment → point, residuals."""
+
+    control_m: F64
+    at: Callable[[F64], tuple[F64, F64]]
+    bounds: tuple[float, float]
 
 
 def predicted_parts(view: View, metric: Metric) -> Predicted | None:
@@ -85,21 +100,9 @@ def assisted(
     """
     if not plenty_G.any():
         return ratio, plenty_G
-    control_m = control(sample, ratio, predicted)
-    lambda_G = tuned(sample, ratio.residual_m, control_m)
-    estimate, residual_m = at_lambda(sample, ratio, predicted, lambda_G)
-    low, high = ratio.bounds
-    residual_m = left_out(sample, residual_m, control_m, lambda_G)
-    used_G = plenty_G & ~sample.census_G & (lambda_G > 0) & (estimate > low) & (estimate < high)
-    used_G &= carried(sample, residual_m, ratio.residual_m, ENOUGH_ROWS if guarded else 0.0)
-    return (
-        replace(
-            ratio,
-            estimate=np.where(used_G, estimate, ratio.estimate),
-            residual_m=np.where(used_G[sample.segment_m], residual_m, ratio.residual_m),
-        ),
-        used_G,
-    )
+    at = partial(at_lambda, sample, ratio, predicted)
+    guess = _Guess(control(sample, ratio, predicted), at, ratio.bounds)
+    return _trusted(sample, ratio, guess, plenty_G, guarded=guarded)
 
 
 def assisted_pair(
@@ -117,21 +120,33 @@ def assisted_pair(
     """
     if not plenty_G.any():
         return pair, plenty_G
-    control_m = control(sample, *candidate) - control(sample, *baseline)
-    lambda_G = tuned(sample, pair.residual_m, control_m)
-    mine, mine_m = at_lambda(sample, *candidate, lambda_G)
-    theirs, theirs_m = at_lambda(sample, *baseline, lambda_G)
-    estimate, residual_m = mine - theirs, left_out(sample, mine_m - theirs_m, control_m, lambda_G)
-    used_G = plenty_G & ~sample.census_G & (lambda_G > 0) & (np.abs(estimate) < 1.0)
-    used_G &= carried(sample, residual_m, pair.residual_m, ENOUGH_ROWS if guarded else 0.0)
-    return (
-        replace(
-            pair,
-            estimate=np.where(used_G, estimate, pair.estimate),
-            residual_m=np.where(used_G[sample.segment_m], residual_m, pair.residual_m),
-        ),
-        used_G,
-    )
+
+    def at(lambda_G: F64) -> tuple[F64, F64]:
+        mine, mine_m = at_lambda(sample, *candidate, lambda_G)
+        theirs, theirs_m = at_lambda(sample, *baseline, lambda_G)
+        return mine - theirs, mine_m - theirs_m
+
+    guess = _Guess(control(sample, *candidate) - control(sample, *baseline), at, (-1.0, 1.0))
+    return _trusted(sample, pair, guess, plenty_G, guarded=guarded)
+
+
+def _trusted(sample: Sample, plain: Plain, guess: _Guess, plenty_G: Flags, *, guarded: bool) -> tuple[Plain, Flags]:
+    """Return a number at the largest λ whose variance can be trusted, and the segments that have one."""
+    lambda_G = tuned(sample, plain.residual_m, guess.control_m)
+    open_G = plenty_G & ~sample.census_G & (lambda_G > 0)
+    used_G = np.zeros_like(open_G)
+    estimate, residual_m = plain.estimate, plain.residual_m
+    for share in SHARES if guarded else SHARES[:1]:
+        if not open_G.any():
+            break
+        point, own_m = guess.at(share * lambda_G)
+        own_m = left_out(sample, own_m, guess.control_m, share * lambda_G)
+        found_G = open_G & (point > guess.bounds[0]) & (point < guess.bounds[1])
+        found_G &= carried(sample, own_m, plain.residual_m, ENOUGH_ROWS if guarded else 0.0)
+        estimate = np.where(found_G, point, estimate)
+        residual_m = np.where(found_G[sample.segment_m], own_m, residual_m)
+        used_G, open_G = used_G | found_G, open_G & ~found_G
+    return replace(plain, estimate=estimate, residual_m=residual_m), used_G
 
 
 def control(sample: Sample, ratio: Ratio, predicted: Predicted) -> F64:

@@ -34,7 +34,9 @@ def seeded_data() -> Labelled:
     latent_N = generator.normal(size=500)
     y_N = (latent_N + generator.normal(size=500) > 0.8).astype(float)
     at_n = np.sort(generator.choice(500, 80, replace=False))
-    return Labelled(y_N[at_n], np.round(1 / (1 + np.exp(1 - 2 * latent_N)), 6), at_n, generator.integers(1, 6, 80) / 1.0)
+    return Labelled(
+        y_N[at_n], np.round(1 / (1 + np.exp(1 - 2 * latent_N)), 6), at_n, generator.integers(1, 6, 80) / 1.0
+    )
 
 
 def digest(data: Labelled) -> str:
