@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from engine.records import WEIGHTINGS, Estimate, LabelledRows, LabelTable
 from engine.report.summary import (
     truth_by_key,
 )
+from engine.stages.predict import predict_stage
 from engine.stages.read import Creatives
 from engine.stages.replay import Ground, Replayed, Wanted, replay_stage
 from engine.stages.run import Run, compared, sources_read
@@ -30,7 +32,10 @@ from engine.strategy import StrategyTable
 
 @dataclass(frozen=True)
 class Numbers:
-    """Everything a run concludes. truths: the true values, where a simulation knows them."""
+    """Everything a run concludes.
+
+    truths : the true values, where a simulation knows them. assistance : what rates lean on, in words.
+    """
 
     question: Question
     replayed: Replayed
@@ -40,6 +45,7 @@ class Numbers:
     naive_truths: dict[tuple[str, str, str], float | None]
     overlapping: int
     drawn_inside: int
+    assistance: str
 
 
 @dataclass(frozen=True)
@@ -62,13 +68,15 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
     wanted = Wanted(run.prepared.table, pair=compared(run), keep_all=truth is not None, keep_identity=truth_identity)
     replayed = replay_stage(run, creatives, scored, ground, wanted)
     asked = ask_of(run, replayed, scored.billed)
-    question = asked.question
+    since = training_end(run, wanted.table)
+    assistance = predict_stage(run, creatives, scored, ground, asked.question, asked.kept, since)
+    question = replace(asked.question, predictions=assistance.predictions)
     with run.progress.stage("estimate", 1) as step:
         estimates = estimate_all(question)
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
-            truths = true_values(replace(question, rows=census(asked.kept, ids, y_nP)))
+            truths = true_values(replace(asked.question, rows=census(asked.kept, ids, y_nP)))
         step(len(question.rows.pi_n))
     by_key = truth_by_key(truths)
     naive = list(naive_counts(question))
@@ -78,7 +86,17 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
         )
         for n in naive
     }
-    return Numbers(question, replayed, estimates, truths, naive, naive_truths, asked.overlapping, asked.drawn_inside)
+    return Numbers(
+        question,
+        replayed,
+        estimates,
+        truths,
+        naive,
+        naive_truths,
+        asked.overlapping,
+        asked.drawn_inside,
+        assistance.words,
+    )
 
 
 def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int | None]]) -> Asked:
@@ -154,12 +172,16 @@ def sections_read(run: Run, table: StrategyTable) -> Mapping[str, ModelSection |
 
 def _without_training(run: Run, replayed: Replayed) -> pa.Table:
     """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
-    kept = replayed.kept
-    sections = sections_read(run, replayed.wanted.table).values()
-    ends = [section.trained.until for section in sections if section.trained]
-    if not ends:
+    kept, end = replayed.kept, training_end(run, replayed.wanted.table)
+    if end is None:
         return kept
-    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))
+    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(end, kept["submitted_at"].type)))
+
+
+def training_end(run: Run, table: StrategyTable) -> datetime | None:
+    """Return when the last training of the models and scores that a table reads ended, None where none is given."""
+    sections = sections_read(run, table).values()
+    return max((section.trained.until for section in sections if section.trained), default=None)
 
 
 def _scoring(price: float, billed: Mapping[str, Mapping[str, int | None]], strategy: str) -> float | None:

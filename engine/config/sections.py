@@ -119,9 +119,12 @@ class CostSection(Section):
 
 
 class EstimateSection(Section):
+    """`estimator` of rates that labels are needed for: `auto` is the rule in engine/estimate/README.md."""
+
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     segments: Names | None = None
     rules: bool = True
+    estimator: Literal["auto", "hajek", "difference"] = "auto"
 
 
 class CompareSection(Section):

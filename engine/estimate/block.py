@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.estimate.interval import Intervals
 from engine.estimate.question import Question
@@ -29,10 +30,10 @@ class Subject:
 class Block:
     """A number for each of the G segments. A null reason beats everything else of its segment.
 
-    intervals : None where an estimate has no interval (imputed totals).
+    estimator : one name, or one a segment. intervals : None where an estimate has no interval (imputed totals).
     """
 
-    estimator: str
+    estimator: str | NDArray[np.str_]
     estimate: F64
     intervals: Intervals | None
     labels: F64
@@ -59,6 +60,7 @@ def empty_block(null: Sequence[str | None]) -> Block:
 def rows_of(block: Block, subject: Subject, inference: str, question: Question) -> Iterator[Estimate]:
     """Yield the rows of a block, one per segment."""
     segments = question.segments
+    names_G = np.broadcast_to(np.asarray(block.estimator), (len(block.null),))
     for g, reason in enumerate(block.null):
         null = reason is not None
         bounded = block.intervals is not None and not null
@@ -73,7 +75,7 @@ def rows_of(block: Block, subject: Subject, inference: str, question: Question) 
             reading=subject.reading,
             metric=subject.metric,
             inference=inference,
-            estimator=None if null else block.estimator + rule,
+            estimator=None if null else str(names_G[g]) + rule,
             estimate=None if null else float(block.estimate[g]),
             low=float(block.intervals.low[g]) if bounded and block.intervals is not None else None,
             high=float(block.intervals.high[g]) if bounded and block.intervals is not None else None,

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
-from engine.estimate.interval import Intervals
+from engine.estimate.difference import assisted, assisted_pair, predicted_parts
+from engine.estimate.interval import ENOUGH_EVENTS, Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
-from engine.estimate.pair import difference, difference_intervals
+from engine.estimate.pair import Difference, difference, difference_intervals
 from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
 from engine.estimate.sample import HISTORY
 from engine.estimate.view import View
-from engine.records import Estimate
+from engine.records import Estimate, Flags
 
 
 def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estimate]:
@@ -37,8 +38,10 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             else []
         )
         for inference in view.question.inferences:
-            judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-            block = _block("hajek", ratio, judged, null)
+            best, used_G = _assisted(view, metric, ratio, inference)
+            judged = ratio_intervals(view.sample, best, inference, view.question.confidence)
+            block = _block("hajek", best, judged, null)
+            block.estimator = np.where(used_G, "difference", "hajek")
             block.support = view.support(uses_O)
             _tell(block, judged, notes)
             if inference == HISTORY:
@@ -70,8 +73,10 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
         counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
         swaps_G = candidate.swaps_with(baseline, *counted)
         for inference in candidate.question.inferences:
+            sides = (baseline, ratio_b), (candidate, ratio)
+            best, used_G = _assisted_pair(metric, pair, *sides, inference)
             judged = difference_intervals(
-                candidate.sample, pair, ratio_b, ratio, inference, candidate.question.confidence
+                candidate.sample, best, ratio_b, ratio, inference, candidate.question.confidence
             )
             found = judged.intervals
             same = Intervals(
@@ -80,7 +85,8 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
                 np.where(swaps_G, found.rule, "no_swap"),
             )
             block = _block("hajek_paired", ratio, Judged(same, judged.warnings), null)
-            block.estimate = np.where(swaps_G, pair.estimate, 0.0)
+            block.estimator = np.where(used_G & swaps_G, "difference_paired", "hajek_paired")
+            block.estimate = np.where(swaps_G, best.estimate, 0.0)
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
             _tell(block, judged, notes)
@@ -89,6 +95,30 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
                 misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same.low, same.high)
                 _tell(block, Judged(same, []), misfits, support=False)
             yield from rows_of(block, subject, inference, candidate.question)
+
+
+def _assisted(view: View, metric: Metric, ratio: Ratio, inference: str) -> tuple[Ratio, Flags]:
+    """Return the ratio as the difference estimator has it, and where: of this history, with predictions."""
+    predicted = predicted_parts(view, metric) if inference == HISTORY else None
+    if predicted is None or view.question.predictions is None:
+        return ratio, np.zeros(view.sample.segments, bool)
+    plenty_G = np.asarray(ratio.events >= ENOUGH_EVENTS)
+    return assisted(view.sample, ratio, predicted, plenty_G, guarded=view.question.predictions.guarded)
+
+
+def _assisted_pair(
+    metric: Metric, pair: Difference, baseline: tuple[View, Ratio], candidate: tuple[View, Ratio], inference: str
+) -> tuple[Difference, Flags]:
+    """Return the paired difference as the difference estimator has it, and where."""
+    sample = candidate[0].sample
+    mine, theirs = (
+        predicted_parts(view, metric) if inference == HISTORY else None for view, _ in (candidate, baseline)
+    )
+    if mine is None or theirs is None:
+        return pair, np.zeros(sample.segments, bool)
+    plenty_G, found = np.asarray(pair.events >= ENOUGH_EVENTS), candidate[0].question.predictions
+    sides = (baseline[1], theirs), (candidate[1], mine)
+    return assisted_pair(sample, pair, *sides, plenty_G, guarded=found is None or found.guarded)
 
 
 def _paired_leaning(

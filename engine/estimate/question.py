@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.estimate.predictions import Predictions
 from engine.estimate.sample import INFERENCES
 from engine.records import ANY, WEIGHTINGS, LabelledRows, ScoredSample, Segments, Totals
 from engine.strategy import StrategyTable
@@ -32,6 +33,7 @@ class Question:
     unmapped : weighting → why it cannot be had at all. refused : the exposure model of refused creatives, or None.
     pair : indices of baseline and candidate, or None.
     scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
+    predictions : what the difference estimator leans on; without them rates are Hájek's.
     """
 
     table: StrategyTable
@@ -48,6 +50,7 @@ class Question:
     inferences: tuple[str, ...] = INFERENCES
     weightings: tuple[str, ...] = WEIGHTINGS
     scored: ScoredSample | None = None
+    predictions: Predictions | None = None
 
     @property
     def readable_policies(self) -> tuple[str, ...]:

@@ -189,3 +189,28 @@ def answering_variance(value: list[float], pi: list[float], answered: list[bool]
     m = len(v)
     mean = sum(v) / m if m > 1 else 0.0
     return (1 - share) * m / max(m - 1, 1) * sum((x - mean) ** 2 for x in v)
+
+
+def difference_ratio(
+    a: list[float],
+    b: list[float],
+    guessed: tuple[list[float], list[float]],
+    whole: tuple[float, float, int],
+    weight: list[float],
+    lam: float,
+) -> tuple[float, list[float]]:
+    """Return the difference estimator of Σa / Σb and its linearised residuals.
+
+    guessed : a and b as predicted, per row. whole : their sums over all creatives, and how many creatives there are.
+    """
+    guess_a, guess_b = guessed
+    sum_a, sum_b, creatives = whole
+    scale = creatives / sum(weight)
+    top, bottom = lam * sum_a, lam * sum_b
+    for i, w in enumerate(weight):
+        top += scale * w * (a[i] - lam * guess_a[i])
+        bottom += scale * w * (b[i] - lam * guess_b[i])
+    ratio = top / bottom
+    off = [a[i] - lam * guess_a[i] - ratio * (b[i] - lam * guess_b[i]) for i in range(len(weight))]
+    mean = sum(w * x for w, x in zip(weight, off, strict=True)) / sum(weight)
+    return ratio, [scale * (x - mean) / bottom for x in off]
