@@ -14,7 +14,7 @@ from estimate.test_estimates import HUMAN
 from estimate.worlds import audit_rows, make_world, predictions, question, replayed, segments, strategies
 from scipy.stats import norm
 
-from engine.estimate.difference import Predicted, assisted, at_lambda, control, left_out, predicted_parts, tuned
+from engine.estimate.difference import Blend, Predicted, assisted, left_out, predicted_parts, tuned
 from engine.estimate.estimates import estimate_all
 from engine.estimate.known import creatives_of, sum_segments
 from engine.estimate.metrics import RATES
@@ -82,7 +82,7 @@ def test_point_and_variance_equal_those_of_plain_loops(guessed, metric, weightin
     sum_a, sum_b = (sum(x) for x in zip(*[of(i, value[i]) for i in range(len(world))], strict=True))
     weight = [1 / p for p in pi]
     lambda_G = np.full(4, 0.6)
-    point, residual_m = at_lambda(view.sample, ratio, predicted, lambda_G)
+    point, residual_m = Blend(view.sample, ratio, predicted).at(lambda_G)
     whole = (sum_a, sum_b, len(world))
     slow, off = oracles.difference_ratio(list(a), list(b), (list(guess_a), list(guess_b)), whole, weight, 0.6)
     assert point[0] == pytest.approx(slow, rel=1e-9)
@@ -102,7 +102,7 @@ def test_lambda_makes_the_variance_least(guessed):
     view = seen(asked, 0, "creatives", "machine")
     metric = METRIC["leakage_rate"]
     ratio, predicted = hajek(view.sample, *metric.parts(view.terms())), predicted_parts(view, metric)
-    control_m = control(view.sample, ratio, predicted)
+    control_m = Blend(view.sample, ratio, predicted).control_m
     lambda_G = tuned(view.sample, ratio.residual_m, control_m)
     at_G = [view.sample.history_spread(ratio.residual_m - lam * control_m)[0] for lam in np.linspace(0, 1, 101)]
     assert lambda_G[0] == pytest.approx(np.argmin([v[0] for v in at_G]) / 100, abs=0.011)
@@ -116,10 +116,10 @@ def test_a_perfect_guess_leaves_no_variance_and_none_leaves_hajek(guessed):
     sums = [np.array([view.sample.sums(view.sample.weight_m * x)]) for x in (ratio.a_m, ratio.b_m)]
     weights = view.sample.sums(view.sample.weight_m)
     perfect = Predicted(ratio.a_m, ratio.b_m, sums[0][0], sums[1][0], weights)
-    point, residual_m = at_lambda(view.sample, ratio, perfect, np.ones(4))
+    point, residual_m = Blend(view.sample, ratio, perfect).at(np.ones(4))
     np.testing.assert_allclose(point, ratio.estimate)
     np.testing.assert_allclose(residual_m, 0.0, atol=1e-15)
-    point, residual_m = at_lambda(view.sample, ratio, perfect, np.zeros(4))
+    point, residual_m = Blend(view.sample, ratio, perfect).at(np.zeros(4))
     np.testing.assert_allclose(point, ratio.estimate)
     own, other = (view.sample.history_spread(values)[0] for values in (residual_m, ratio.residual_m))
     np.testing.assert_allclose(own, other, rtol=1e-9)
@@ -136,7 +136,7 @@ def test_the_mean_equals_that_of_ppi_python(source):
     for answer in said["answers"]:
         weight_n = np.ones(n) * N / n if answer["weights"] == "equal" else data.weight_n
         sample, ratio, predicted = as_sample(data, weight_n)
-        point, residual_m = at_lambda(sample, ratio, predicted, np.array([answer["lambda"]]))
+        point, residual_m = Blend(sample, ratio, predicted).at(np.array([answer["lambda"]]))
         assert point[0] == pytest.approx(answer["point"], rel=1e-12)
         if answer["weights"] == "unequal":
             continue  # its variance of a weighted mean is not that of a ratio
