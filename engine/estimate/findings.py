@@ -94,9 +94,10 @@ def find_segments_that_differ(question: Question, rate: float = RATE) -> Finding
     """
     if question.pair is None or question.totals.folded or question.scored is not None:
         return None
-    segments = deep_segments(question.segments)
-    if len(segments.name) < 2:
+    deep = deep_segments(question.segments)
+    if len(deep.name) < 2:
         return None
+    segments = _labelled(deep, question)
     asked = replace(question, segments=segments)
     creatives_G = creatives_of(asked.totals, segments)
     known = bases(asked, creatives_G)[0]
@@ -110,16 +111,18 @@ def find_segments_that_differ(question: Question, rate: float = RATE) -> Finding
             )
             told = np.array([a is None and b is None for a, b in null])
             tests.append(_test(sample, baseline, candidate, metric, told))
-    return _name(tests, asked, creatives_G, rate)
+    found = _name(tests, asked, creatives_G, rate)
+    return replace(found, few=found.few + len(tests) * (len(deep.name) - len(segments.name)))
 
 
 def deep_segments(segments: Segments) -> Segments:
-    """Return `all`, the values of each attribute, and those of each two; of equal ones the first."""
+    """Return `all`, the values of each attribute that has segments, and those of each two; of equal ones the first."""
+    shown = [k for k, attribute in enumerate(segments.attributes) if attribute in segments.by]
     code_CK, cells = segments.cell_level_CK, len(segments.cell_level_CK)
     names, by, member = ["all"], ["all"], [np.ones(cells, bool)]
     held = {member[0].tobytes()}
     for size in (1, 2):
-        for chosen in combinations(range(len(segments.attributes)), size):
+        for chosen in combinations(shown, size):
             for levels in np.unique(code_CK[:, chosen], axis=0):
                 inside = (code_CK[:, chosen] == levels).all(1)
                 if inside.tobytes() in held:
@@ -129,6 +132,16 @@ def deep_segments(segments: Segments) -> Segments:
                 by.append(JOIN.join(segments.attributes[k] for k in chosen))
                 names.append(JOIN.join(segments.levels[k][level] for k, level in zip(chosen, levels, strict=True)))
     return replace(segments, by=tuple(by), name=tuple(names), member_GC=np.array(member))
+
+
+def _labelled(segments: Segments, question: Question) -> Segments:
+    """Return `all` and the segments with enough labels for enough events: those with fewer need no estimate."""
+    drawn_n = question.rows.stratum_n >= 0
+    labels_C = np.bincount(question.rows.cell_n[drawn_n], minlength=segments.member_GC.shape[1])
+    at = np.flatnonzero(segments.member_GC @ labels_C >= ENOUGH_EVENTS)
+    at = np.unique(np.append(0, at))
+    by, name = (tuple(words[g] for g in at) for words in (segments.by, segments.name))
+    return replace(segments, by=by, name=name, member_GC=segments.member_GC[at])
 
 
 def adjusted_p(p: F64) -> F64:

@@ -48,8 +48,9 @@ def twins(seed: int, size: int, bad: float) -> tuple[Small, np.ndarray, Segments
     score = np.where(np.stack([old, new & ~pulled]), 0.9, 0.1).astype(np.float32)
     exposure = np.ones((3, size))
     world = Small(score[0], y, np.arange(size), cell, exposure, np.zeros(size, np.int64))
-    member = np.ones((1, len(CELLS)), bool)
-    return world, score, Segments(("k1", "k2", "k3"), LEVELS, CELLS, ("all",), ("all",), member)
+    member = np.stack([np.ones(len(CELLS), bool), *(code == 0 for code in CELLS.T)])
+    names = ("k1", "k2", "k3")
+    return world, score, Segments(names, LEVELS, CELLS, ("all", *names), ("all", "a", "x", "1"), member)
 
 
 def asked(seed: int, bad: float, size: int = 6000, labels: int = 2400) -> Question:
@@ -148,10 +149,19 @@ def test_equal_segments_are_tested_once():
     doubled = replace(
         one,
         attributes=(*one.attributes, "k4"),
+        by=("all", "k1", "k2", "k4"),
         levels=(*one.levels, one.levels[0]),
         cell_level_CK=np.concatenate([one.cell_level_CK, one.cell_level_CK[:, :1]], axis=1),
     )
-    assert len(deep_segments(doubled).name) == len(deep_segments(one).name)
+    names = deep_segments(doubled).by
+    assert "k4" not in names
+    assert names.count("k1") == 3
+
+
+def test_only_attributes_that_have_segments_are_searched():
+    one = asked(1, 0.0).segments
+    assert set(deep_segments(replace(one, by=("all", "k2", "k2", "k3"))).by) == {"all", "k2", "k3", "k2 × k3"}
+    assert deep_segments(replace(one, by=("all",) * 4)).by == ("all",)
 
 
 def test_nothing_compared_finds_nothing():
