@@ -171,6 +171,18 @@ def test_a_plan_needs_a_comparison_all_scores_and_a_new_name(tree, planned):
         planned()
 
 
+def test_a_copy_of_the_baseline_leaves_nothing_to_label(tree, planned):
+    tree["strategies"]["strict"] = {"like": "live"}
+    with pytest.raises(UsageError, match="count every creative alike"):
+        planned()
+
+
+def test_every_drawn_creative_says_why(planned):
+    plan = planned()
+    reasons = pq.read_table(plan.files.plan)["reason"].to_pylist()
+    assert sum("swap set" in reason for reason in reasons) == plan.swapped_drawn > 0
+
+
 def test_exposure_that_history_does_not_know_is_refused_unless_a_model_fills_it(tree, planned):
     plan = planned(wish=Wish(budget=100, weighting="impressions"))
     assert plan.drawn == 100

@@ -70,7 +70,7 @@ def plan_labels(
     found = allocate(ground.moves, ground.earlier, find_budget(ground, wish), wish.floor)
     ids, drawn, files = ground.creative_id, draw(ground.creative_id, found, config.seed, audit_id), files_of(out)
     shown = _texts(run, ids.take(pa.array(drawn))) if texts else None
-    plan = plan_table(ids, found, drawn, ground.known_NP, audit_id, config.policies, shown)
+    plan = plan_table(ids, found, drawn, ground.moves.swap_N, ground.known_NP, audit_id, config.policies, shown)
     period = f"creatives submitted {config.period.from_:%Y-%m-%d}..{config.period.until:%Y-%m-%d}"
     audits = audits_table(earlier, found, audit_id, period, files.frame)
     write_files(files, plan, frame_table(ids, found), audits)
@@ -124,8 +124,10 @@ def find_budget(ground: Ground, wish: Wish) -> int:
 
     Raises
     ------
-    UsageError : the width is there already, or not even all labels reach it.
+    UsageError : no label would move the difference, the width is there already, or not even all labels reach it.
     """
+    if not ground.moves.square_N.any():
+        raise UsageError("label-plan: both strategies count every creative alike; no label would move the difference")
     whole = len(ground.creative_id)
     if wish.budget is not None:
         return min(wish.budget, whole)

@@ -36,8 +36,7 @@ class Files:
 def draw(creative_id: pa.Array, found: Allocation, seed: int, audit_id: str) -> I64:
     """Return the places of the drawn creatives, rising: in each stratum those with the least hashes.
 
-    The hash is of seed, audit and creative, so that the draw does not depend on the order of creatives and is
-    independent of the draw of any other audit.
+    The hash is of seed, audit and creative: equal in every run, and independent of the draw of any other audit.
     """
     number = uniform(creative_id, int(fingerprint([seed, audit_id])[:15], 16))
     order = np.lexsort((number, found.stratum_N))
@@ -56,6 +55,7 @@ def plan_table(
     creative_id: pa.Array,
     found: Allocation,
     drawn: I64,
+    swap_N: I8,
     known_NP: I8,
     audit_id: str,
     policies: Sequence[str],
@@ -63,7 +63,7 @@ def plan_table(
 ) -> pa.Table:
     """Return the plan: a row per drawn creative and policy.
 
-    known_NP : what earlier audits concluded (-1 nothing): such labels are filled in already.
+    swap_N : as in Influence. known_NP : what earlier audits concluded (-1 nothing): such labels are filled in already.
     texts : columns to show to annotators, a row per drawn creative.
     """
     at = np.repeat(drawn, len(policies))
@@ -76,7 +76,7 @@ def plan_table(
         "audit_id": pa.array([audit_id] * count, pa.string()),
         "stratum": pa.array(stratum_names(found), pa.string()).take(pa.array(stratum)),
         "inclusion_probability": pa.array(found.chance_N[at]),
-        "reason": pa.array([WHY[int(swap)] for swap in found.swap_h[stratum]], pa.string()),
+        "reason": pa.array([WHY[int(swap)] for swap in swap_N[at]], pa.string()),
         "label": pa.array(["COMPLIANT", "VIOLATING", None], pa.string()).take(pa.array(known_NP[drawn].ravel() % 3)),
     }
     if texts is not None:

@@ -22,7 +22,7 @@ from engine.estimate.estimates import estimate_all
 from engine.estimate.sample import HISTORY
 from engine.estimate.truth import true_values
 from engine.labelling.allocation import Allocation, allocate
-from engine.labelling.ground import Comparison, Wish, find_ground
+from engine.labelling.ground import Comparison, Ground, Wish, find_ground
 from engine.labelling.plan import comparison_of
 from engine.labelling.table import draw, frame_table, plan_table, stratum_names
 from engine.pipeline import open_run
@@ -130,7 +130,7 @@ def one_repetition(world: World, wish: Wish, generator: np.random.Generator) -> 
         ways.append((f"plan {share:.0%}", allocate(ground.moves, ground.earlier, budget, wish.floor), "together"))
         ways.append((f"plan {share:.0%}", allocate(lone.moves, (), budget, wish.floor), "alone"))
     for name, found, how in ways:
-        audit, labels = label(world, ground.creative_id, found, ground.known_NP, generator)
+        audit, labels = label(world, ground, found, generator)
         if how != "alone":
             row = number(world, wish, [*mine, labels], (old, audit))
             out.append((f"{name}, together", row, ground.width(found) or 0.0))
@@ -169,12 +169,12 @@ def answered(world: World, labels: pa.Table, generator: np.random.Generator) -> 
     return label_columns(filled, {}, "redrawn")
 
 
-def label(
-    world: World, ids: pa.Array, found: Allocation, known_NP: np.ndarray, generator: np.random.Generator
-) -> tuple[Audit, pa.Table]:
+def label(world: World, ground: Ground, found: Allocation, generator: np.random.Generator) -> tuple[Audit, pa.Table]:
     """Draw and answer an allocation; return it as an audit with its labels."""
+    ids = ground.creative_id
     drawn = draw(ids, found, int(generator.integers(1 << 40)), "new")
-    rows = plan_table(ids, found, drawn, known_NP, "new", world.comparison.policies, None)
+    swap_N, policies = ground.moves.swap_N, world.comparison.policies
+    rows = plan_table(ids, found, drawn, swap_N, ground.known_NP, "new", policies, None)
     frame = frame_table(ids, found)
     lone = np.full(len(ids), -1, np.int64)
     strata = tuple(stratum_names(found))
