@@ -104,7 +104,7 @@ def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int |
     prepared = run.prepared
     labels = prepared.labels or _no_labels(len(run.config.policies))
     inside = join_labels(replayed.kept, labels, prepared.audits)
-    kept = _without_training(run, replayed)
+    kept = without_training(run, replayed)
     rows = join_labels(kept, labels, prepared.audits)
     overlapping = len(inside.pi_n) - len(rows.pi_n)
     question = make_question(run, replayed, rows, billed, overlapping)
@@ -170,7 +170,7 @@ def sections_read(run: Run, table: StrategyTable) -> Mapping[str, ModelSection |
     return {name: section for name, section in known.items() if name in read}
 
 
-def _without_training(run: Run, replayed: Replayed) -> pa.Table:
+def without_training(run: Run, replayed: Replayed) -> pa.Table:
     """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
     kept, end = replayed.kept, training_end(run, replayed.wanted.table)
     if end is None:

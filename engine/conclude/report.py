@@ -16,6 +16,7 @@ from engine.conclude.rules import RuleFacts
 from engine.conclude.search import Searched
 from engine.config.sections import Config
 from engine.errors import DataError
+from engine.estimate.findings import find_segments_that_differ
 from engine.estimate.metrics import FORMULAS
 from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.reliability import reliability_curves
@@ -125,6 +126,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "calibration": scored.calibration,
         "near_copies": scored.near_copies,
         "drift": scored.drift,
+        "findings": asdict(found) if (found := find_segments_that_differ(question)) else None,
         "search": insight.searched.as_plain() if insight.searched else None,
         "formulas": FORMULAS,
     }

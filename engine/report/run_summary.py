@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.findings import FindingsSummary, read_findings
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -183,6 +184,7 @@ class RunSummary:
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
+    findings: FindingsSummary | None = None
 
     @property
     def policy(self) -> str:
@@ -252,6 +254,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
+        findings=read_findings(summary.get("findings")),
     )
 
 
