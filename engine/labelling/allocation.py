@@ -20,8 +20,8 @@ from engine.read.draws import shared_parts
 from engine.records import F64, I32, I64
 
 LEAST_DRAWN = 4  # of a stratum: two must come back before anybody can tell how it varies
-DRAWS_PER_STRATUM = 20
-MOST_STRATA = 24
+DRAWS_PER_STRATUM = 30  # thinner strata miss the few creatives that carry their variance, and intervals cover less
+MOST_STRATA = 12
 FEWEST_LABELS = 20
 
 

@@ -14,7 +14,16 @@ from engine.config.sections import Config
 from engine.errors import UsageError
 from engine.labelling.allocation import FEWEST_LABELS, Allocation, allocate
 from engine.labelling.ground import Comparison, Ground, Wish, find_ground
-from engine.labelling.table import Files, audits_table, draw, files_of, frame_table, plan_table, write_files
+from engine.labelling.table import (
+    Files,
+    audits_table,
+    draw,
+    draw_numbers,
+    files_of,
+    frame_table,
+    plan_table,
+    write_files,
+)
 from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
@@ -68,7 +77,8 @@ def plan_labels(
     comparison = find_comparison(run)
     ground = find_ground(comparison, run.prepared.labels, run.prepared.audits, wish)
     found = allocate(ground.moves, ground.earlier, find_budget(ground, wish), wish.floor)
-    ids, drawn, files = ground.creative_id, draw(ground.creative_id, found, config.seed, audit_id), files_of(out)
+    ids, files = ground.creative_id, files_of(out)
+    drawn = draw(found, draw_numbers(ids, config.seed, audit_id))
     shown = _texts(run, ids.take(pa.array(drawn))) if texts else None
     plan = plan_table(ids, found, drawn, ground.moves.swap_N, ground.known_NP, audit_id, config.policies, shown)
     period = f"creatives submitted {config.period.from_:%Y-%m-%d}..{config.period.until:%Y-%m-%d}"

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from engine.labelling.allocation import Allocation
 from engine.read.sampling import uniform
-from engine.records import I8, I64
+from engine.records import F64, I8, I64
 from engine.schema import AUDITS, FRAME, LABELS
 from engine.store import fingerprint, write_whole
 
@@ -33,16 +33,17 @@ class Files:
     audits: Path
 
 
-def draw(creative_id: pa.Array, found: Allocation, seed: int, audit_id: str) -> I64:
-    """Return the places of the drawn creatives, rising: in each stratum those with the least hashes.
-
-    The hash is of seed, audit and creative: equal in every run, and independent of the draw of any other audit.
-    """
-    number = uniform(creative_id, int(fingerprint([seed, audit_id])[:15], 16))
-    order = np.lexsort((number, found.stratum_N))
+def draw(found: Allocation, number_N: F64) -> I64:
+    """Return the places of the drawn creatives, rising: in each stratum those with the least numbers."""
+    order = np.lexsort((number_N, found.stratum_N))
     first_h = np.cumsum(found.size_h) - found.size_h
     drawn = [order[first : first + take] for first, take in zip(first_h, found.take_h, strict=True)]
     return np.sort(np.concatenate(drawn))
+
+
+def draw_numbers(creative_id: pa.Array, seed: int, audit_id: str) -> F64:
+    """Return a number in [0, 1) of each creative, the same in every run, independent of those of any other audit."""
+    return uniform(creative_id, int(fingerprint([seed, audit_id])[:15], 16))
 
 
 def stratum_names(found: Allocation) -> list[str]:

@@ -18,9 +18,13 @@ from record import Bench, at_least, at_most
 
 from engine.conclude.numbers import make_question, without_training
 from engine.config import load_config
-from engine.estimate.estimates import estimate_all
-from engine.estimate.sample import HISTORY
+from engine.estimate.estimates import bases
+from engine.estimate.known import KnownTotals, creatives_of
+from engine.estimate.label_rates import paired_rates
+from engine.estimate.metrics import RATES
+from engine.estimate.sample import HISTORY, answered_sample
 from engine.estimate.truth import true_values
+from engine.estimate.view import View
 from engine.labelling.allocation import Allocation, allocate
 from engine.labelling.ground import Comparison, Ground, Wish, find_ground
 from engine.labelling.plan import comparison_of
@@ -52,6 +56,7 @@ class World:
     run: Run
     replayed: Replayed
     comparison: Comparison
+    known: KnownTotals
     audit: Audit
     ids: pa.Array
     violating_N: np.ndarray
@@ -109,7 +114,8 @@ def load_world(wish: Wish) -> World:
     truth = the_number(true_values(replace(question, weightings=(wish.weighting,))), wish).estimate
     assert truth is not None
     comparison = comparison_of(run, replayed)
-    return World(run, replayed, comparison, audit, ids, y_NP[:, 0] == 1, unanswered, truth)
+    known = bases(question, creatives_of(question.totals, question.segments))[0]
+    return World(run, replayed, comparison, known, audit, ids, y_NP[:, 0] == 1, unanswered, truth)
 
 
 def one_repetition(world: World, wish: Wish, generator: np.random.Generator) -> list[tuple[str, Estimate, float]]:
@@ -172,7 +178,7 @@ def answered(world: World, labels: pa.Table, generator: np.random.Generator) -> 
 def label(world: World, ground: Ground, found: Allocation, generator: np.random.Generator) -> tuple[Audit, pa.Table]:
     """Draw and answer an allocation; return it as an audit with its labels."""
     ids = ground.creative_id
-    drawn = draw(ids, found, int(generator.integers(1 << 40)), "new")
+    drawn = draw(found, generator.random(len(ids)))
     swap_N, policies = ground.moves.swap_N, world.comparison.policies
     rows = plan_table(ids, found, drawn, swap_N, ground.known_NP, "new", policies, None)
     frame = frame_table(ids, found)
@@ -187,10 +193,14 @@ def number(world: World, wish: Wish, labels: list[pa.Table], audits: tuple[Audit
     """Return the paired difference from some audits' labels."""
     known = resolve_labels(pa.concat_tables(labels), world.comparison.policies, audits, "redrawn")
     rows = join_labels(world.comparison.kept, known, audits)
-    question = make_question(world.run, world.replayed, rows, {})
-    return the_number(
-        estimate_all(replace(question, prices=None, inferences=(HISTORY,), weightings=(wish.weighting,))), wish
+    question = replace(make_question(world.run, world.replayed, rows, {}), prices=None, inferences=(HISTORY,))
+    creatives_G = creatives_of(question.totals, question.segments)
+    sample = answered_sample(rows, 0, question.segments, creatives_G)
+    baseline, candidate = (
+        View(question, world.known, sample, s, 0, wish.reading, wish.weighting) for s in world.comparison.pair
     )
+    metrics = [metric for metric in RATES if metric.name == wish.metric]
+    return the_number(list(paired_rates(candidate, baseline, metrics)), wish)
 
 
 def the_number(estimates: Sequence[Estimate], wish: Wish) -> Estimate:
