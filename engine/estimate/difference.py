@@ -16,7 +16,7 @@ each is divided by 1 − its leverage: the residual of a λ found without that r
 103-114). One λ per number and segment.
 
 A good m leaves residuals to a few rows alone, and the sample may miss them: then the variance looks small, and the
-interval covers less than it says (measured: 85 % at 3 rows). So λ is at most 0.8 of the best, which keeps a part of
+interval covers less than it says. So λ is at most 0.8 of the best, which keeps a part of
 Hájek's residuals, and it is lowered further until the variance rests on 60 effective rows; else the ratio is Hájek's.
 
 For `history` alone: it knows all creatives of this history. `future` asks about creatives that nobody has seen yet.
