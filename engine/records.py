@@ -339,6 +339,8 @@ class Estimate:
     effective_size: float
     effective_events: float
     support: float | None
+    least: float | None
+    most: float | None
     warning: str | None
     null_reason: str | None
     formula: str

@@ -90,6 +90,8 @@ ESTIMATES = pa.schema(
         pa.field("effective_size", pa.float64(), nullable=False),
         pa.field("effective_events", pa.float64(), nullable=False),
         ("support", pa.float64()),
+        ("least", pa.float64()),  # with `most`: limits that hold whatever labels the audits could not have given
+        ("most", pa.float64()),
         ("warning", pa.string()),
         ("null_reason", pa.string()),
         pa.field("formula", pa.string(), nullable=False),

@@ -30,6 +30,7 @@ class Block:
     """A number for each of the G segments. A null reason beats everything else of its segment.
 
     intervals : None where an estimate has no interval (imputed totals).
+    least, most : limits whatever the labels are that could not be had, NaN where there are none or nothing is lacking.
     """
 
     estimator: str
@@ -41,6 +42,14 @@ class Block:
     support: F64
     null: list[str | None]
     warnings: list[list[str]] = field(default_factory=list)
+    least: F64 | None = None
+    most: F64 | None = None
+
+    def bound(self, limits: tuple[F64, F64] | None) -> None:
+        """Set `least` and `most` of every segment that has a number."""
+        if limits is not None:
+            shown = np.array([reason is None for reason in self.null])
+            self.least, self.most = (np.where(shown, limit, np.nan) for limit in limits)
 
     def warn(self, segment: int, text: str) -> None:
         """Add a warning to one segment."""
@@ -82,7 +91,13 @@ def rows_of(block: Block, subject: Subject, inference: str, question: Question) 
             effective_size=0.0 if null else float(block.size[g]),
             effective_events=0.0 if null else float(block.events[g]),
             support=None if null else float(block.support[g]),
+            least=_known(block.least, g),
+            most=_known(block.most, g),
             warning=("; ".join(block.warnings[g]) or None) if block.warnings and not null else None,
             null_reason=reason,
             formula=subject.formula,
         )
+
+
+def _known(value_G: F64 | None, segment: int) -> float | None:
+    return None if value_G is None or np.isnan(value_G[segment]) else float(value_G[segment])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
+from engine.estimate.bounds import outside_of
 from engine.estimate.interval import Intervals, kish, positive_intervals, symmetric
 from engine.estimate.metrics import COST, COST_FORMULA
 from engine.estimate.question import Prices
@@ -79,15 +80,43 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         view.support(np.ones(len(view.given.owed_O), bool)),
         null,
     )
+    block.bound(_limits(prices, sides, block))
     notes = _leaning(prices, sides)
     for g in range(len(null)):
         if notes and notes[g]:
             block.warn(g, str(notes[g]))
         if not block.events[g] > 0:
             block.warn(g, "no labelled creative was leaked or overkilled: the interval cannot show that some were")
+        if block.support[g] < 1.0:
+            block.warn(
+                g, f"{1 - block.support[g]:.1%} of the exposure, which no audit could have drawn, is not counted"
+            )
         if inference != HISTORY:
             block.warn(g, "reviews and scoring are held at what this history had")
     return block
+
+
+def _limits(prices: Prices, sides: list[View], block: Block) -> tuple[F64, F64] | None:
+    """Return bounds of the cost whatever the labels are that no audit could have given; None where there are none."""
+    if sides[0].question.scored is not None:  # nobody knows how many reviews lie outside
+        return None
+    assert block.intervals is not None
+    least, most = block.intervals.low, block.intervals.high
+    found = []
+    for side in sides:
+        given = side.given
+        leaked, overkilled = prices.leaked * given.accept_OY[:, 1], prices.overkilled * given.refuse_OY[:, 0]
+        one_O, owed_O = np.ones(len(leaked)), given.owed_O
+        outside = outside_of(side, np.column_stack([overkilled * owed_O, one_O, leaked, one_O]))
+        if outside is None:
+            return None
+        price_KC = outside.counts_KCX[:, :, 0]
+        found.append((price_KC.min(1) @ outside.exposure_KG, price_KC.max(1) @ outside.exposure_KG, outside.whole_G))
+    least, most = least + found[0][0], most + found[0][1]
+    if len(found) > 1:
+        least, most = least - found[1][1], most - found[1][0]
+    lacking = found[0][2] > 0
+    return np.where(lacking, least, np.nan), np.where(lacking, most, np.nan)
 
 
 def cost_points(prices: Prices, sides: list[View], times: float = 1.0) -> F64:

@@ -11,21 +11,23 @@ audit's rows by taking the audit's own variance off, never below that of indepen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.estimate.block import Block, Subject, rows_of
+from engine.estimate.bounds import Outside, apart, outside_of, ratio_limits
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.interval import Intervals, logit_intervals, symmetric
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import correlation, mover
 from engine.estimate.ratio import Ratio, hajek, hajek_points, ratio_intervals
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
-from engine.estimate.view import View
+from engine.estimate.view import LEANS, View
 from engine.records import F64, Estimate, Flags
 
+IMPUTED = "; imputed totals are not known totals"
 _NO_ROWS = "fewer than two advertisers among the audit's rows: the variance between them is unknown"
 
 
@@ -89,14 +91,14 @@ class DecisionRate:
         whole = view.exposure_OG.sum(0)
         null = [r or (None if whole[g] > 0 else "the denominator Σ w is empty") for g, r in enumerate(null)]
         value, zero = self.certain(), np.zeros(size)
-        notes = view.leaning(everything, self.certain(0.0), self.certain(2.0))
+        notes = view.leaning(everything, self.points(0.0), self.points(2.0))
         known, null = self._known(value, inference, null, [bool(note) for note in notes])
         block = Block("known_total", value, known, zero, zero, zero, np.ones(size), null)
         if self.humans_G.any():
             block = self._with_humans(block, inference)
         for g, note in enumerate(notes):
             if note:
-                block.warn(g, note + "; imputed totals are not known totals")
+                block.warn(g, note + IMPUTED)
         return block
 
     def residual_m(self, sample: Sample, view: View, value: F64) -> F64:
@@ -135,6 +137,7 @@ class DecisionRate:
             np.where(humans, judged.intervals.rule, known.rule),
         )
         block.estimator = "known_total+hajek"
+        block.bound(self._limits(ratio, judged.intervals, inference))
         block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
         block.events = np.where(humans, ratio.events, 0)
         block.support = np.where(humans, view.support(np.asarray(self.human_OY.any(1))), block.support)
@@ -145,23 +148,35 @@ class DecisionRate:
                 block.warn(g, text)
         return block
 
+    def _limits(self, ratio: Ratio, limits: Intervals, inference: str) -> tuple[F64, F64] | None:
+        """Return the bounds of the rate whatever the labels are of what humans decide outside of every frame."""
+        decide_O: F64 = np.asarray(self.human_OY.any(1), np.float64)
+        counts_OX = np.column_stack([self.human_OY[:, 0], decide_O, self.human_OY[:, 1], decide_O])
+        outside = outside_of(self.answered, counts_OX * decide_O[:, None])
+        if outside is None:
+            return None
+        outside = Outside(outside.exposure_KG * decide_O[:, None], outside.counts_KCX)
+        least, most = ratio_limits(self.answered, ratio, limits, outside, inference)
+        return self.certain() + self.reviewed() * least, self.certain() + self.reviewed() * most
+
     def human_residual_m(self) -> F64:
         """Return the residual of the estimated part of the rate, 0 where humans decide nothing."""
         if not self.humans_G.any():
             return np.zeros(len(self.answered.sample.at_m))
         return self.human_share().residual_m * self.reviewed()[self.answered.sample.segment_m]
 
-    def reviewed(self) -> F64:
-        """Return the share of exposure that humans decide."""
-        exposure_OG = self.answered.exposure_OG
+    def reviewed(self, times: float = 1.0) -> F64:
+        """Return the share of exposure that humans decide, imputed exposure counted `times`."""
+        exposure_OG = self.answered.exposure_OG + (times - 1.0) * self.answered.imputed_OG
         return _over(self.human_OY.any(1) @ exposure_OG, exposure_OG.sum(0))
 
-    def points(self) -> F64:
-        """Return the rate of each segment without an interval."""
+    def points(self, times: float = 1.0) -> F64:
+        """Return the rate of each segment without an interval, imputed exposure counted `times`."""
+        certain = self.certain(times)
         if not self.humans_G.any():
-            return self.certain()
-        share = hajek_points(self.answered.sample, *self._human_parts())
-        return self.certain() + self.reviewed() * np.where(self.humans_G, share, 0.0)
+            return certain
+        share = np.nan_to_num(hajek_points(self.answered.sample, *self._human_parts(times)))
+        return certain + self.reviewed(times) * np.where(self.humans_G, share, 0.0)
 
     def human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
@@ -169,11 +184,11 @@ class DecisionRate:
         bounds = float(decided.min()), float(decided.max())
         return hajek(self.answered.sample, *self._human_parts(), bounds)
 
-    def _human_parts(self) -> tuple[F64, F64]:
-        """Return numerator and denominator of that share, per row of the sample."""
+    def _human_parts(self, times: float = 1.0) -> tuple[F64, F64]:
+        """Return numerator and denominator of that share, per row of the sample, imputed exposure counted `times`."""
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
+        w_n, y_n = view.exposure_n(times), np.maximum(rows.y_nQ[chosen, -1], 0)
         decide_O: Flags = np.asarray(self.human_OY.any(1))
         return w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n]
 
@@ -234,11 +249,19 @@ def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
     block = Block(
         name, np.where(swaps, value, 0.0), found, a.labels, a.size, np.minimum(a.events, b.events), support, null
     )
-    for g in range(len(null)):
+    block.bound(apart((a, b)))
+    for g, note in enumerate(_paired_leaning(mine, theirs)):
         both = [text for side in (a, b) if side.warnings for text in side.warnings[g]]
-        for text in dict.fromkeys(both):
+        for text in dict.fromkeys([*([note] if note else []), *(x for x in both if not x.startswith(LEANS))]):
             block.warn(g, text)
     return block
+
+
+def _paired_leaning(mine: DecisionRate, theirs: DecisionRate) -> Sequence[str | None]:
+    """Return, per segment, how the difference would change with none and with twice of the imputed exposure."""
+    without, twice = (mine.points(times) - theirs.points(times) for times in (0.0, 2.0))
+    notes = mine.answered.leaning(np.ones(len(mine.certain_O), bool), without, twice)
+    return [note and note + IMPUTED for note in notes]
 
 
 def future_spread(sample: Sample, residual_m: F64) -> tuple[F64, F64]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
+from engine.estimate.bounds import difference_limits, rate_limits
 from engine.estimate.interval import Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import difference, difference_intervals
@@ -39,6 +40,7 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
             block = _block("hajek", ratio, judged, null)
             block.support = view.support(uses_O)
+            block.bound(rate_limits(view, metric, ratio, judged.intervals, inference))
             _tell(block, judged, notes)
             _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
             yield from rows_of(block, subject, inference, view.question)
@@ -78,6 +80,8 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
             block.estimate = np.where(swaps_G, pair.estimate, 0.0)
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
+            ratios = ratio, ratio_b
+            block.bound(difference_limits((candidate, baseline), ratios, pair, same, metric, inference))
             _tell(block, judged, notes)
             yield from rows_of(block, subject, inference, candidate.question)
 

@@ -15,6 +15,8 @@ from engine.estimate.question import Question
 from engine.estimate.sample import Sample
 from engine.records import F64, WEIGHTINGS, Flags
 
+LEANS = "leans on exposure.refused"
+
 
 @dataclass(frozen=True)
 class View:
@@ -148,7 +150,7 @@ class View:
         """Return, per segment, what a number that leans on imputed exposure says: how much, and how sensitive it is."""
         part, whole = self.imputed_OG[uses_O].sum(0), self.exposure_OG[uses_O].sum(0)
         return [
-            f"leans on exposure.refused = {self.question.refused} for {part[g] / whole[g]:.0%} of its exposure: "
+            f"{LEANS} = {self.question.refused} for {part[g] / whole[g]:.0%} of its exposure: "
             f"{_or_nothing(without[g])} with none of it, {_or_nothing(twice[g])} with twice"
             if part[g] > 0
             else None
