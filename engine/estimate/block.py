@@ -45,11 +45,24 @@ class Block:
     least: F64 | None = None
     most: F64 | None = None
 
-    def bound(self, limits: tuple[F64, F64] | None) -> None:
-        """Set `least` and `most` of every segment that has a number."""
-        if limits is not None:
-            shown = np.array([reason is None for reason in self.null])
-            self.least, self.most = (np.where(shown, limit, np.nan) for limit in limits)
+    def bound(self, limits: tuple[F64, F64] | None, drowned: Sequence[str | None] = ()) -> None:
+        """Set `least` and `most` of every segment that has a number, or would have had but for reviewer error.
+
+        limits : None where nothing is lacking. drowned : by segment why reviewer error leaves none; its interval is
+        then all that is known, or, where no value is compatible with the labels, its ends the other way round.
+        """
+        if limits is None and not any(drowned):
+            return
+        none = np.full(len(self.null), np.nan)
+        shown = np.array([reason is None for reason in self.null])
+        least, most = limits if limits is not None else (none, none)
+        if any(drowned) and self.intervals is not None:
+            deep = np.array([reason is not None for reason in drowned])
+            low, high = self.intervals.low, self.intervals.high
+            least = np.where(deep & ~(least <= low), np.minimum(low, high), least)
+            most = np.where(deep & ~(most >= high), np.maximum(low, high), most)
+            self.null = [reason or why for reason, why in zip(self.null, drowned, strict=True)]
+        self.least, self.most = np.where(shown, least, np.nan), np.where(shown, most, np.nan)
 
     def warn(self, segment: int, text: str) -> None:
         """Add a warning to one segment."""

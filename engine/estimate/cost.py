@@ -13,8 +13,9 @@ import numpy as np
 from engine.estimate.block import Block, Subject, empty_block, rows_of
 from engine.estimate.bounds import outside_of
 from engine.estimate.interval import Intervals, kish, positive_intervals, symmetric
-from engine.estimate.metrics import COST, COST_FORMULA
+from engine.estimate.metrics import COST, COST_FORMULA, Terms, counted
 from engine.estimate.question import Prices
+from engine.estimate.reviewer_error import added_variance, corrected_labels
 from engine.estimate.sample import HISTORY, cluster_spread
 from engine.estimate.view import View
 from engine.records import F64, Estimate
@@ -67,11 +68,17 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     else:
         spread = cluster_spread(sample, sample.cluster_totals(value_m))
         variance, df = np.nan_to_num(spread.variance, nan=np.inf), np.maximum(1.0, spread.effective - 1.0)
+    if view.error is not None:
+        share_n = corrected_labels(view.error, view.terms().y)
+        changes = [_change(prices, side) for side in sides]
+        change_n = changes[0] - changes[1] if len(sides) > 1 else changes[0]
+        at_m = sample.at_m
+        variance = variance + added_variance(sample, view.error, share_n[at_m], change_n[at_m], inference)
     maker = positive_intervals if len(sides) == 1 else symmetric
     found = maker(estimated, variance, df, view.question.confidence)
     magnitude = np.abs(u)
     block = Block(
-        "horvitz_thompson",
+        "horvitz_thompson" + view.suffix,
         certain + estimated,
         Intervals(certain + found.low, certain + found.high, found.rule),
         entries,
@@ -144,10 +151,20 @@ def _leaning(prices: Prices, sides: list[View]) -> Sequence[str | None]:
     return view.leaning(np.ones(len(view.given.owed_O), bool), *totals)
 
 
+def _priced(prices: Prices, t: Terms) -> F64:
+    return t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
+
+
+def _change(prices: Prices, view: View) -> F64:
+    """Return how much more each row costs if it violates."""
+    mixture = view.terms().mixture
+    assert mixture is not None
+    return _priced(prices, mixture.violating) - _priced(prices, mixture.compliant)
+
+
 def _value(prices: Prices, view: View, times: float) -> tuple[F64, F64]:
     """Return the rows' cost and, per segment, the cost that is known: reviews, and scoring under `all`."""
-    t = view.terms(times)
-    value_n = t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
+    value_n = counted(view.terms(times), lambda t: _priced(prices, t))
     if view.question.scored is None:
         certain = prices.per_review * (view.given.review_O @ view.count_OG)
     else:  # nobody knows how many there were in all: the audit's rows tell

@@ -23,6 +23,7 @@ from engine.estimate.interval import Intervals, logit_intervals, symmetric
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import correlation, mover
 from engine.estimate.ratio import Ratio, hajek, hajek_points, ratio_intervals
+from engine.estimate.reviewer_error import corrected_labels, corrected_ratio
 from engine.estimate.sample import HISTORY, Sample, cluster_spread
 from engine.estimate.view import LEANS, View
 from engine.records import F64, Estimate, Flags
@@ -127,6 +128,7 @@ class DecisionRate:
         """Add what humans decide, where they decide anything."""
         ratio, view = self.human_share(), self.answered
         judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
+        drowned = view.drowned(ratio, judged, inference)
         reviewed = self.reviewed()
         humans, certain, known = self.humans_G, block.estimate, block.intervals
         assert known is not None
@@ -136,12 +138,15 @@ class DecisionRate:
             np.where(humans, certain + reviewed * judged.intervals.high, known.high),
             np.where(humans, judged.intervals.rule, known.rule),
         )
-        block.estimator = "known_total+hajek"
-        block.bound(self._limits(ratio, judged.intervals, inference))
+        block.estimator = "known_total+hajek" + view.suffix
+        deep = [reason if humans[g] else None for g, reason in enumerate(drowned)]
+        block.bound(self._limits(ratio, judged.intervals, inference), deep)
         block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
         block.events = np.where(humans, ratio.events, 0)
         block.support = np.where(humans, view.support(np.asarray(self.human_OY.any(1))), block.support)
         for g in (int(x) for x in np.flatnonzero(humans)):
+            if view.question.reviewer_error and view.policy_name not in view.question.reviewer_error:
+                block.null[g] = block.null[g] or view.unnamed
             if ratio.empty[g]:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
             for text in judged.warnings[g]:
@@ -182,13 +187,25 @@ class DecisionRate:
         """Return the share of what humans decide that counts."""
         decided = self.human_OY[self.human_OY.any(1)]
         bounds = float(decided.min()), float(decided.max())
-        return hajek(self.answered.sample, *self._human_parts(), bounds)
+        view = self.answered
+        if view.error is None:
+            return hajek(view.sample, *self._human_parts(), bounds)
+        compliant, violating = self._human_parts(y=0), self._human_parts(y=1)
+        return corrected_ratio(view.sample, view.error, view.terms().y, compliant, violating, bounds)
 
-    def _human_parts(self, times: float = 1.0) -> tuple[F64, F64]:
-        """Return numerator and denominator of that share, per row of the sample, imputed exposure counted `times`."""
+    def _human_parts(self, times: float = 1.0, y: int | None = None) -> tuple[F64, F64]:
+        """Return numerator and denominator of that share, per row of the sample, imputed exposure counted `times`.
+
+        y : as if every creative were so; None takes the labels, reviewer error taken out.
+        """
+        if y is None and self.answered.error is not None:
+            (a0, b), (a1, _) = (self._human_parts(times, each) for each in (0, 1))
+            share_n = corrected_labels(self.answered.error, self.answered.terms().y)
+            return a0 + share_n * (a1 - a0), b
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
         w_n, y_n = view.exposure_n(times), np.maximum(rows.y_nQ[chosen, -1], 0)
+        y_n = y_n if y is None else np.full_like(y_n, y)
         decide_O: Flags = np.asarray(self.human_OY.any(1))
         return w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n]
 
@@ -244,7 +261,7 @@ def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
     found = Intervals(
         np.where(swaps, found.low, 0.0), np.where(swaps, found.high, 0.0), np.where(swaps, found.rule, "no_swap")
     )
-    name = "known_total+hajek" if humans.any() else "known_total"
+    name = "known_total+hajek" + mine.answered.suffix if humans.any() else "known_total"
     support = np.minimum(a.support, b.support)
     block = Block(
         name, np.where(swaps, value, 0.0), found, a.labels, a.size, np.minimum(a.events, b.events), support, null

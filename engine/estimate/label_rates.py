@@ -12,7 +12,7 @@ from engine.estimate.bounds import difference_limits, rate_limits
 from engine.estimate.interval import Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import difference, difference_intervals
-from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
+from engine.estimate.ratio import Judged, Ratio, hajek_points, ratio_intervals
 from engine.estimate.view import View
 from engine.records import Estimate
 
@@ -29,7 +29,7 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
         if all(null):
             yield from _nothing(view, subject, null)
             continue
-        ratio = hajek(view.sample, *metric.parts(values), metric.bounds(view.given, view.occurs_O))
+        ratio = view.ratio(metric, values)
         null = [reason or _empty(metric, ratio, g) for g, reason in enumerate(null)]
         notes = (
             view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others))
@@ -38,9 +38,10 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
         )
         for inference in view.question.inferences:
             judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-            block = _block("hajek", ratio, judged, null)
+            drowned = view.drowned(ratio, judged, inference)
+            block = _block("hajek" + view.suffix, ratio, judged, list(null))
             block.support = view.support(uses_O)
-            block.bound(rate_limits(view, metric, ratio, judged.intervals, inference))
+            block.bound(rate_limits(view, metric, ratio, judged.intervals, inference), drowned)
             _tell(block, judged, notes)
             _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
             yield from rows_of(block, subject, inference, view.question)
@@ -59,9 +60,9 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
         if all(null):
             yield from _nothing(candidate, subject, null)
             continue
-        ratio = hajek(candidate.sample, *metric.parts(mine), metric.bounds(candidate.given, candidate.occurs_O))
-        ratio_b = hajek(candidate.sample, *metric.parts(theirs), metric.bounds(baseline.given, baseline.occurs_O))
+        ratio, ratio_b = candidate.ratio(metric, mine), baseline.ratio(metric, theirs)
         null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
+        sides, ratios = (candidate, baseline), (ratio, ratio_b)
         pair = difference(candidate.sample, ratio_b, ratio)
         notes = _paired_leaning(metric, candidate, baseline, others)
         counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
@@ -76,12 +77,17 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
                 np.where(swaps_G, found.high, 0.0),
                 np.where(swaps_G, found.rule, "no_swap"),
             )
-            block = _block("hajek_paired", ratio, Judged(same, judged.warnings), null)
+            drowned = [
+                a or b
+                for a, b in zip(
+                    *(v.drowned(r, None, inference) for v, r in zip(sides, ratios, strict=True)), strict=True
+                )
+            ]
+            block = _block("hajek_paired" + candidate.suffix, ratio, Judged(same, judged.warnings), list(null))
             block.estimate = np.where(swaps_G, pair.estimate, 0.0)
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
-            ratios = ratio, ratio_b
-            block.bound(difference_limits((candidate, baseline), ratios, pair, same, metric, inference))
+            block.bound(difference_limits(sides, ratios, pair, same, metric, inference), drowned)
             _tell(block, judged, notes)
             yield from rows_of(block, subject, inference, candidate.question)
 

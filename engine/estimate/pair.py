@@ -54,7 +54,9 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
         lost_m=np.maximum(-moved, 0.0),
         labels=candidate.labels,
         size=np.minimum(baseline.size, candidate.size),
-        events=effective_events(sample, u, sample.weight_m * np.maximum(baseline.b_m, candidate.b_m) / whole),
+        events=effective_events(
+            sample, u, sample.weight_m * np.maximum(np.abs(baseline.b_m), np.abs(candidate.b_m)) / whole
+        ),
     )
 
 
@@ -66,6 +68,8 @@ def difference_intervals(
     Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
     of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
     """
+    if candidate.correction is not None:
+        return candidate.correction.difference(sample, baseline, candidate, inference, confidence)
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     same = baseline.denominator == candidate.denominator

@@ -149,6 +149,9 @@ class SampledRate:
         reasons = view.null_reasons(everything, owed=False, labels=self.audit_alone, final=self.rate.reads_final)
         for g in np.flatnonzero((parts.whole_G <= 0) | (ratio.empty & (parts.rest_G > 0))):
             reasons[g] = reasons[g] or "none of the unlabelled creatives with exposure here was drawn for scoring"
+        if self.humans and self.audit_alone and view.question.reviewer_error:
+            said = "reviewer error is not taken out of what humans decide where labelled creatives alone are scored"
+            reasons = [reason or said for reason in reasons]
         if self.humans and not self.audit_alone:
             for g in np.flatnonzero(self.rate.human_share().empty & (self.rate.reviewed() > 0)):
                 reasons[g] = reasons[g] or "no audit label lies in what the strategy sends to review"
