@@ -11,7 +11,7 @@ LABELS = pa.schema(
         pa.field("creative_id", pa.string(), nullable=False),
         pa.field("policy", pa.string(), nullable=False),
         ("label", pa.string()),  # VIOLATING | COMPLIANT | UNKNOWN | null = drawn, not yet answered
-        pa.field("source", pa.string(), nullable=False),  # audit | review | appeal | report
+        pa.field("source", pa.string(), nullable=False),  # audit | review | appeal | report | expert
         ("audit_id", pa.string()),
         ("stratum", pa.string()),
         ("inclusion_probability", pa.float64()),

@@ -61,8 +61,16 @@ class Block:
             low, high = self.intervals.low, self.intervals.high
             least = np.where(deep & ~(least <= low), np.minimum(low, high), least)
             most = np.where(deep & ~(most >= high), np.maximum(low, high), most)
-            self.null = [reason or why for reason, why in zip(self.null, drowned, strict=True)]
+            told = [why and f"{why}; it lies in [{least[g]:.4g}, {most[g]:.4g}]" for g, why in enumerate(drowned)]
+            self.null = [reason or why for reason, why in zip(self.null, told, strict=True)]
         self.least, self.most = np.where(shown, least, np.nan), np.where(shown, most, np.nan)
+
+    def tell_support(self) -> None:
+        """Warn of every segment where some of the exposure could not have been drawn, with the bounds that hold."""
+        for g in (int(x) for x in np.flatnonzero(self.support < 1.0)):
+            least, most = _known(self.least, g), _known(self.most, g)
+            held = "" if least is None else f"; whatever its labels would be: [{least:.4g}, {most:.4g}]"
+            self.warn(g, f"no audit could have drawn {1 - self.support[g]:.1%} of the exposure behind it{held}")
 
     def warn(self, segment: int, text: str) -> None:
         """Add a warning to one segment."""

@@ -88,16 +88,13 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         null,
     )
     block.bound(_limits(prices, sides, block))
+    block.tell_support()
     notes = _leaning(prices, sides)
     for g in range(len(null)):
         if notes and notes[g]:
             block.warn(g, str(notes[g]))
         if not block.events[g] > 0:
             block.warn(g, "no labelled creative was leaked or overkilled: the interval cannot show that some were")
-        if block.support[g] < 1.0:
-            block.warn(
-                g, f"{1 - block.support[g]:.1%} of the exposure, which no audit could have drawn, is not counted"
-            )
         if inference != HISTORY:
             block.warn(g, "reviews and scoring are held at what this history had")
     return block

@@ -151,6 +151,7 @@ class DecisionRate:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
             for text in judged.warnings[g]:
                 block.warn(g, text)
+        block.tell_support()
         return block
 
     def _limits(self, ratio: Ratio, limits: Intervals, inference: str) -> tuple[F64, F64] | None:

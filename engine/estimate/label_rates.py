@@ -134,5 +134,5 @@ def _tell(block: Block, judged: Judged, notes: Sequence[str | None], *, support:
     for g, texts in enumerate(judged.warnings):
         for text in texts:
             block.warn(g, text)
-    for g in (int(x) for x in np.flatnonzero(block.support < 1.0) if support):
-        block.warn(g, f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")
+    if support:
+        block.tell_support()
