@@ -116,7 +116,22 @@ class Corrected:
     def difference(
         self, sample: Sample, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
     ) -> Judged:
-        """Return the limits of a difference of two corrected ratios, from those of either and their correlation."""
+        """Return the limits of a difference of two corrected ratios.
+
+        Of one denominator, the difference is a ratio itself, between −1 and 1; else from the limits of either and their
+        correlation.
+        """
+        if np.array_equal(candidate.b_m, baseline.b_m):
+            a_m = candidate.a_m - baseline.a_m
+            change_m = self.a_change_m - self_of(baseline).a_change_m
+            alone = replace(
+                candidate,
+                estimate=candidate.estimate - baseline.estimate,
+                a_m=a_m,
+                residual_m=candidate.residual_m - baseline.residual_m,
+                bounds=(-1.0, 1.0),
+            )
+            return replace(self, a_change_m=change_m).intervals(sample, alone, inference, confidence)
         sides = [self_of(ratio).intervals(sample, ratio, inference, confidence) for ratio in (candidate, baseline)]
         mine, theirs = (side.intervals for side in sides)
         parts = [_covariance_parts(sample, ratio, inference) for ratio in (candidate, baseline)]

@@ -232,8 +232,8 @@ def covered(world, table, rates, counted, repetitions) -> dict[str, list[int]]:
 @pytest.mark.parametrize("counted", [False, True], ids=["rates_known", "rates_counted_on_300"])
 @pytest.mark.parametrize("prevalence", [0.01, 0.05])
 def test_limits_hold_as_often_as_they_say_where_reviewers_err(prevalence, counted):
-    repetitions = 1000 if os.environ.get("BACKTEST_ALL") else 40
+    repetitions = 300 if os.environ.get("BACKTEST_ALL") else 20
     world = make_world(3, size=10000, advertisers=1500, share=prevalence)
     for metric, (held, of) in covered(world, strategies(), (0.1, 0.2, 0.5), counted, repetitions).items():
-        # at least .93; with 40 repetitions fewer than 33 of them come about in one of 1,000 seeds, and these are fixed
-        assert held >= (0.93 * of if of >= 1000 else 33), metric
+        # of limits that hold in .95, fewer than 15 of 20 come about in one of 3,000 seeds, and these are fixed
+        assert held >= (0.93 * of if of >= 300 else 15), metric
