@@ -76,7 +76,8 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
-            truths = true_values(replace(asked.question, rows=census(asked.kept, ids, y_nP)))
+            rows = census(asked.kept, ids, y_nP)
+            truths = true_values(replace(asked.question, rows=rows, reviewer_error={}))
         step(len(question.rows.pi_n))
     by_key = truth_by_key(truths)
     naive = list(naive_counts(question))
@@ -151,6 +152,7 @@ def make_question(
         refused=config.exposure.refused,
         overlapping=overlapping,
         unmapped=unmapped,
+        reviewer_error=run.prepared.reviewer_error,
     )
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from engine.estimate.advertisers import between_advertisers
 from engine.estimate.block import Block, rows_of
-from engine.estimate.decision_rates import NO_ROWS, DecisionRate, decision_rate, smooth, spread_warnings
+from engine.estimate.bounds import apart
+from engine.estimate.decision_rates import IMPUTED, NO_ROWS, DecisionRate, decision_rate, smooth, spread_warnings
 from engine.estimate.interval import Intervals, symmetric
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import added, choose, correlation, mover
 from engine.estimate.ratio import ONE_ADVERTISER, Judged
 from engine.estimate.sample import HISTORY, ClusterSpread
-from engine.estimate.view import View
+from engine.estimate.view import LEANS, View
 from engine.records import F64, Estimate
 
 
@@ -45,15 +46,24 @@ def _minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
     swaps = mine.answered.swaps_with(theirs.answered, theirs.counted_OX, mine.counted_OX)
     none = Intervals(np.zeros_like(value), np.zeros_like(value), np.full(value.shape, "no_swap"))
     found = choose(swaps, judged.intervals, none)
-    name = "known_total+hajek" if humans.any() else "known_total"
+    name = "known_total+hajek" + mine.answered.suffix if humans.any() else "known_total"
     support = np.minimum(a.support, b.support)
     block = Block(
         name, np.where(swaps, value, 0.0), found, a.labels, a.size, np.minimum(a.events, b.events), support, null
     )
-    for g in (int(x) for x in np.flatnonzero(swaps)):
-        for text in judged.warnings[g]:
+    block.bound(apart((a, b)))
+    for g, note in enumerate(_leaning(mine, theirs)):
+        said = [text for text in judged.warnings[g] if not text.startswith(LEANS)] if swaps[g] else []
+        for text in [*([note] if note else []), *said]:
             block.warn(g, text)
     return block
+
+
+def _leaning(mine: DecisionRate, theirs: DecisionRate) -> Sequence[str | None]:
+    """Return, per segment, how the difference would change with none and with twice of the imputed exposure."""
+    without, twice = (mine.points(times) - theirs.points(times) for times in (0.0, 2.0))
+    notes = mine.answered.leaning(np.ones(len(mine.certain_O), bool), without, twice)
+    return [note and note + IMPUTED for note in notes]
 
 
 def _known(mine: DecisionRate, theirs: DecisionRate, points: tuple[F64, F64], inference: str) -> Judged:

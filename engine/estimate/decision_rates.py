@@ -19,15 +19,18 @@ import numpy as np
 
 from engine.estimate.advertisers import between_advertisers
 from engine.estimate.block import Block, Subject, rows_of
+from engine.estimate.bounds import Outside, outside_of, ratio_limits
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.interval import Intervals, logit_intervals
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import added
 from engine.estimate.ratio import ONE_ADVERTISER, Judged, Ratio, cluster_warnings, hajek, hajek_points, ratio_intervals
+from engine.estimate.reviewer_error import corrected_labels, corrected_ratio
 from engine.estimate.sample import HISTORY, ClusterSpread, Sample
 from engine.estimate.view import View
 from engine.records import F64, Estimate, Flags
 
+IMPUTED = "; imputed totals are not known totals"
 NO_ROWS = "fewer than two advertisers among the audit's rows: the variance between them is unknown"
 
 
@@ -82,7 +85,7 @@ class DecisionRate:
         whole = view.exposure_OG.sum(0)
         null = [r or (None if whole[g] > 0 else "the denominator Σ w is empty") for g, r in enumerate(null)]
         value, zero = self.certain(), np.zeros(size)
-        notes = view.leaning(everything, self.certain(0.0), self.certain(2.0))
+        notes = view.leaning(everything, self.points(0.0), self.points(2.0))
         judged, null = self._known(value, inference, null, [bool(note) for note in notes])
         block = Block("known_total", value, judged.intervals, zero, zero, zero, np.ones(size), null)
         block.warnings = judged.warnings
@@ -90,7 +93,7 @@ class DecisionRate:
             block = self._with_humans(block, inference)
         for g, note in enumerate(notes):
             if note:
-                block.warn(g, note + "; imputed totals are not known totals")
+                block.warn(g, note + IMPUTED)
         return block
 
     def residual_m(self, sample: Sample, view: View, value: F64) -> F64:
@@ -124,6 +127,7 @@ class DecisionRate:
         """
         ratio, view = self.human_share(), self.answered
         judged = ratio_intervals(view.sample, ratio, HISTORY, view.question.confidence)
+        drowned = view.drowned(ratio, judged, HISTORY)
         reviewed = self.reviewed()
         humans, certain, known = self.humans_G, block.estimate, block.intervals
         assert known is not None
@@ -142,16 +146,37 @@ class DecisionRate:
             np.where(humans, audit.rule, known.rule),
         )
         block.warnings = [texts if humans[g] else block.warnings[g] for g, texts in enumerate(warnings)]
-        block.estimator = "known_total+hajek"
+        block.estimator = "known_total+hajek" + view.suffix
+        deep = [reason if humans[g] else None for g, reason in enumerate(drowned)]
+        block.bound(self._limits(ratio, audit, inference), deep)
         block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
         block.events = np.where(humans, ratio.events, 0)
         block.support = np.where(humans, view.support(np.asarray(self.human_OY.any(1))), block.support)
         for g in (int(x) for x in np.flatnonzero(humans)):
+            if view.question.reviewer_error and view.policy_name not in view.question.reviewer_error:
+                block.null[g] = block.null[g] or view.unnamed
             if ratio.empty[g]:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
             if ONE_ADVERTISER in warnings[g]:
                 block.null[g] = block.null[g] or NO_ROWS
+        block.tell_support()
         return block
+
+    def _limits(self, ratio: Ratio, limits: Intervals, inference: str) -> tuple[F64, F64] | None:
+        """Return the bounds of the rate whatever the labels are of what humans decide outside of every frame.
+
+        ratio : of what humans decide. limits : of the rate.
+        """
+        decide_O: F64 = np.asarray(self.human_OY.any(1), np.float64)
+        counts_OX = np.column_stack([self.human_OY[:, 0], decide_O, self.human_OY[:, 1], decide_O])
+        outside = outside_of(self.answered, counts_OX * decide_O[:, None])
+        if outside is None:
+            return None
+        certain, reviewed = self.certain(), self.reviewed()
+        share = Intervals(_over(limits.low - certain, reviewed), _over(limits.high - certain, reviewed), limits.rule)
+        outside = Outside(outside.exposure_KG * decide_O[:, None], outside.counts_KCX)
+        least, most = ratio_limits(self.answered, ratio, share, outside, inference)
+        return np.minimum(certain + reviewed * least, limits.low), np.maximum(certain + reviewed * most, limits.high)
 
     def human_residual_m(self) -> F64:
         """Return the residual of the estimated part of the rate, 0 where humans decide nothing."""
@@ -159,29 +184,42 @@ class DecisionRate:
             return np.zeros(len(self.answered.sample.at_m))
         return self.human_share().residual_m * self.reviewed()[self.answered.sample.segment_m]
 
-    def reviewed(self) -> F64:
-        """Return the share of exposure that humans decide."""
-        exposure_OG = self.answered.exposure_OG
+    def reviewed(self, times: float = 1.0) -> F64:
+        """Return the share of exposure that humans decide, imputed exposure counted `times`."""
+        exposure_OG = self.answered.exposure_OG + (times - 1.0) * self.answered.imputed_OG
         return _over(self.human_OY.any(1) @ exposure_OG, exposure_OG.sum(0))
 
-    def points(self) -> F64:
-        """Return the rate of each segment without an interval."""
+    def points(self, times: float = 1.0) -> F64:
+        """Return the rate of each segment without an interval, imputed exposure counted `times`."""
+        certain = self.certain(times)
         if not self.humans_G.any():
-            return self.certain()
-        share = hajek_points(self.answered.sample, *self._human_parts())
-        return self.certain() + self.reviewed() * np.where(self.humans_G, share, 0.0)
+            return certain
+        share = np.nan_to_num(hajek_points(self.answered.sample, *self._human_parts(times)))
+        return certain + self.reviewed(times) * np.where(self.humans_G, share, 0.0)
 
     def human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
         decided = self.human_OY[self.human_OY.any(1)]
         bounds = float(decided.min()), float(decided.max())
-        return hajek(self.answered.sample, *self._human_parts(), bounds)
+        view = self.answered
+        if view.error is None:
+            return hajek(view.sample, *self._human_parts(), bounds)
+        compliant, violating = self._human_parts(y=0), self._human_parts(y=1)
+        return corrected_ratio(view.sample, view.error, view.terms().y, compliant, violating, bounds)
 
-    def _human_parts(self) -> tuple[F64, F64]:
-        """Return numerator and denominator of that share, per row of the sample."""
+    def _human_parts(self, times: float = 1.0, y: int | None = None) -> tuple[F64, F64]:
+        """Return numerator and denominator of that share, per row of the sample, imputed exposure counted `times`.
+
+        y : as if every creative were so; None takes the labels, reviewer error taken out.
+        """
+        if y is None and self.answered.error is not None:
+            (a0, b), (a1, _) = (self._human_parts(times, each) for each in (0, 1))
+            share_n = corrected_labels(self.answered.error, self.answered.terms().y)
+            return a0 + share_n * (a1 - a0), b
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
+        w_n, y_n = view.exposure_n(times), np.maximum(rows.y_nQ[chosen, -1], 0)
+        y_n = y_n if y is None else np.full_like(y_n, y)
         decide_O: Flags = np.asarray(self.human_OY.any(1))
         return w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n]
 

@@ -50,7 +50,9 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
     moved = (candidate.a_m - baseline.a_m) / whole
     residual = candidate.residual_m - baseline.residual_m
     u = sample.weight_m * np.abs(moved)
-    swapped = effective_events(sample, u, sample.weight_m * np.maximum(baseline.b_m, candidate.b_m) / whole)
+    swapped = effective_events(
+        sample, u, sample.weight_m * np.maximum(np.abs(baseline.b_m), np.abs(candidate.b_m)) / whole
+    )
     both = np.minimum(baseline.events, candidate.events)
     return Difference(
         estimate=candidate.estimate - baseline.estimate,
@@ -71,6 +73,8 @@ def difference_intervals(
     Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
     of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
     """
+    if candidate.correction is not None:
+        return candidate.correction.difference(sample, baseline, candidate, inference, confidence)
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     same = baseline.denominator == candidate.denominator

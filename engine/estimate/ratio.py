@@ -7,6 +7,7 @@ Point: Hájek (1971), Σ w̃ a / Σ w̃ b with design weights w̃ = 1/π. Varian
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -22,12 +23,27 @@ LARGE_CLUSTER = 0.25
 ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
 
 
+class Correction(Protocol):
+    """Makes the intervals of a ratio whose labels reviewer error was taken out of (see `reviewer_error`)."""
+
+    def intervals(self, sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
+        """Return the intervals of the ratio for one question."""
+        ...
+
+    def difference(
+        self, sample: Sample, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
+    ) -> Judged:
+        """Return the intervals of a difference of two such ratios."""
+        ...
+
+
 @dataclass(frozen=True)
 class Ratio:
     """Σ w̃ a / Σ w̃ b of each segment (G); a, b and the residual stand per entry (m) of the sample.
 
     estimate is NaN where the denominator is empty. bounds : least and greatest value that it can take.
     size : effective size of the denominator (Kish). events : effective events, see `effective_events`.
+    correction : how to take out reviewer error; the point has it out already.
     """
 
     estimate: F64
@@ -39,9 +55,12 @@ class Ratio:
     size: F64
     events: F64
     bounds: tuple[float, float]
+    correction: Correction | None = None
 
     @property
     def empty(self) -> Flags:
+        if self.correction is not None:  # the corrected one may be 0 or less though there are labels
+            return np.asarray(self.labels == 0)
         return np.asarray(~(self.denominator > 0.0))
 
 
@@ -67,6 +86,8 @@ def hajek_points(sample: Sample, a_n: F64, b_n: F64) -> F64:
 
 def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
     """Return the intervals of a ratio for one question."""
+    if ratio.correction is not None:
+        return ratio.correction.intervals(sample, ratio, inference, confidence)
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
         size, units = drawn_units(sample, ratio)
