@@ -317,7 +317,7 @@ class ScoredSample:
     clustered: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """One number of the report: a row of estimates.parquet (see schema.ESTIMATES)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -64,7 +65,7 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
     asked = ask_of(run, replayed, scored.billed)
     question = asked.question
     with run.progress.stage("estimate", 1) as step:
-        estimates = estimate_all(question)
+        estimates = estimate_all(question, threads=os.cpu_count() or 1)
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
