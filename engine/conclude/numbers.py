@@ -15,6 +15,7 @@ from engine.config.sections import Config
 from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import NaiveCount, naive_counts
 from engine.estimate.question import Prices, Question
+from engine.estimate.small_segments import SmallSegments
 from engine.estimate.truth import true_values
 from engine.read.labelled import census, join_labels, read_truth, scored_sample
 from engine.read.shards import read_table
@@ -134,6 +135,7 @@ def make_question(
         refused=config.exposure.refused,
         overlapping=overlapping,
         unmapped=unmapped,
+        small=SmallSegments(**config.estimate.small_segments.model_dump()),
     )
 
 

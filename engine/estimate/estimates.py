@@ -14,6 +14,7 @@ from engine.estimate.label_rates import label_rates, paired_rates
 from engine.estimate.question import Question
 from engine.estimate.sample import Sample, answered_sample, drawn_sample, sample_of_all
 from engine.estimate.sampled_rates import paired_sampled_rates, sampled_decision_rates
+from engine.estimate.small_segments import settle
 from engine.estimate.view import View
 from engine.records import F64, Estimate
 
@@ -24,7 +25,7 @@ def estimate_all(question: Question, threads: int = 1) -> list[Estimate]:
     threads : that share the strategies out, one at a time; their number changes no estimate and no order.
     """
     with ThreadPoolExecutor(threads) as pool:
-        return _estimate(question, pool)
+        return settle(_estimate(question, pool), question.small)
 
 
 def _estimate(question: Question, pool: ThreadPoolExecutor) -> list[Estimate]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.estimate.sample import INFERENCES
+from engine.estimate.small_segments import SmallSegments
 from engine.records import ANY, WEIGHTINGS, LabelledRows, ScoredSample, Segments, Totals
 from engine.strategy import StrategyTable
 
@@ -32,6 +33,7 @@ class Question:
     unmapped : weighting → why it cannot be had at all. refused : the exposure model of refused creatives, or None.
     pair : indices of baseline and candidate, or None.
     scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
+    small : what becomes of segments with few labels.
     """
 
     table: StrategyTable
@@ -48,6 +50,7 @@ class Question:
     inferences: tuple[str, ...] = INFERENCES
     weightings: tuple[str, ...] = WEIGHTINGS
     scored: ScoredSample | None = None
+    small: SmallSegments = field(default_factory=SmallSegments)
 
     @property
     def readable_policies(self) -> tuple[str, ...]:
