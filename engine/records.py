@@ -341,7 +341,7 @@ class ReviewerError:
         return self.sensitivity == self.specificity == 1 and self.violating == self.compliant == inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """One number of the report: a row of estimates.parquet (see schema.ESTIMATES)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from engine.config.sections import Config
 from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import NaiveCount, naive_counts
 from engine.estimate.question import Prices, Question
+from engine.estimate.small_segments import SmallSegments
 from engine.estimate.truth import true_values
 from engine.read.labelled import census, join_labels, read_truth, scored_sample
 from engine.read.shards import read_table
@@ -72,7 +74,7 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
     assistance = predict_stage(run, creatives, scored, ground, asked.question, asked.kept, since)
     question = replace(asked.question, predictions=assistance.predictions)
     with run.progress.stage("estimate", 1) as step:
-        estimates = estimate_all(question)
+        estimates = estimate_all(question, threads=os.cpu_count() or 1)
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
@@ -153,6 +155,7 @@ def make_question(
         overlapping=overlapping,
         unmapped=unmapped,
         reviewer_error=run.prepared.reviewer_error,
+        small=SmallSegments(**config.estimate.small_segments.model_dump()),
     )
 
 

@@ -140,11 +140,20 @@ class CostSection(Section):
     weighting: Literal["creatives", "impressions", "spend"] = "creatives"
 
 
+class SmallSegmentsSection(Section):
+    """`rule`: what becomes of a segment's number behind which fewer `labels` or effective `events` stand."""
+
+    rule: Literal["show", "suppress", "shrink"] = "show"
+    labels: Annotated[int, Field(ge=0)] = 30
+    events: Annotated[float, Field(ge=0)] = 0.0
+
+
 class EstimateSection(Section):
     """`estimator` of rates that labels are needed for: `auto` is the rule in engine/estimate/README.md."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     segments: Names | None = None
+    small_segments: SmallSegmentsSection = SmallSegmentsSection()
     rules: bool = True
     estimator: Literal["auto", "hajek", "difference"] = "auto"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.estimate.predictions import Predictions
 from engine.estimate.sample import INFERENCES
+from engine.estimate.small_segments import SmallSegments
 from engine.records import ANY, WEIGHTINGS, LabelledRows, ReviewerError, ScoredSample, Segments, Totals
 from engine.strategy import StrategyTable
 
@@ -35,6 +36,7 @@ class Question:
     reviewer_error : policy (or `any`) → how its audit labels err; empty where they are taken as right.
     scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
     predictions : what the difference estimator leans on; without them rates are Hájek's.
+    small : what becomes of segments with few labels.
     """
 
     table: StrategyTable
@@ -53,6 +55,7 @@ class Question:
     scored: ScoredSample | None = None
     reviewer_error: Mapping[str, ReviewerError] = field(default_factory=dict)
     predictions: Predictions | None = None
+    small: SmallSegments = field(default_factory=SmallSegments)
 
     @property
     def readable_policies(self) -> tuple[str, ...]:

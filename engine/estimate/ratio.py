@@ -14,6 +14,7 @@ import numpy as np
 from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import Intervals, kish, share_intervals
 from engine.estimate.sample import HISTORY, ClusterSpread, Sample, largest_cluster
+from engine.estimate.sum_kernels import ratio_residuals, ratio_sums
 from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
@@ -196,33 +197,55 @@ def effective_events(sample: Sample, u: F64, v: F64) -> F64:
 
 def ratio_of(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> Ratio:
     """Return the ratio of each segment from values per entry: what a row counts may differ between segments."""
-    u, v = sample.weight_m * a_m, sample.weight_m * b_m
-    top, whole = sample.sums(u), sample.sums(v)
+    found = _sums(sample, a_m, b_m, bounds)
+    whole = found.whole
     safe = np.where(whole > 0, whole, 1.0)
-    estimate = np.where(whole > 0, top / safe, np.nan)
-    low, high = bounds
-    part = np.clip((u - low * v) / (high - low), 0.0, v)
-    events = np.minimum(effective_events(sample, part, v), effective_events(sample, v - part, v))
-    g = sample.segment_m
+    estimate = np.where(whole > 0, found.top / safe, np.nan)
     return Ratio(
         estimate=estimate,
         denominator=whole,
         a_m=a_m,
         b_m=b_m,
-        residual_m=(a_m - np.nan_to_num(estimate)[g] * b_m) / safe[g],
-        labels=sample.creatives.count(b_m > 0),
-        size=kish(whole, sample.creatives.products(v, v)),
-        events=events,
+        residual_m=ratio_residuals(sample.edge_G, a_m, b_m, np.nan_to_num(estimate), safe),
+        labels=found.labels,
+        size=kish(whole, found.squares),
+        events=found.events,
         bounds=bounds,
     )
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """Σu, Σv, creatives with b > 0, Σv² and effective events of each segment; u, v the weighted parts of a ratio."""
+
+    top: F64
+    whole: F64
+    labels: F64
+    squares: F64
+    events: F64
+
+
+def _sums(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> _Sums:
+    low, high = bounds
+    if sample.creatives.alone:
+        top, whole, labels, squares, *parts = ratio_sums(sample.edge_G, sample.weight_m, a_m, b_m, low, high)
+        inside, within, outside, beyond = parts
+        return _Sums(top, whole, labels, squares, np.minimum(kish(inside, within), kish(outside, beyond)))
+    u, v = sample.weight_m * a_m, sample.weight_m * b_m
+    part = np.clip((u - low * v) / (high - low), 0.0, v)
+    events = np.minimum(effective_events(sample, part, v), effective_events(sample, v - part, v))
+    creatives = sample.creatives
+    return _Sums(sample.sums(u), sample.sums(v), creatives.count(b_m > 0), creatives.products(v, v), events)
+
+
 def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float) -> tuple[F64, Intervals]:
-    """Return points and intervals of each segment without some (segment, advertiser) pairs."""
+    """Return points and intervals without some (segment, advertiser) pairs, of the segments that have one."""
+    at = sample.entries(np.unique(sample.cluster_segment_T[dropped]))
+    sample = sample.part(at)
     kept_T = np.ones(len(sample.cluster_segment_T), bool)
     kept_T[dropped] = False
     kept_m = kept_T[sample.cluster_m]
-    rest = ratio_of(sample, ratio.a_m * kept_m, ratio.b_m * kept_m, ratio.bounds)
+    rest = ratio_of(sample, ratio.a_m[at] * kept_m, ratio.b_m[at] * kept_m, ratio.bounds)
     spread = future_spread(sample, rest.residual_m)
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)
