@@ -31,6 +31,7 @@ ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="A run's YAML 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=v", help="Override a config key; repeatable.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")]
 
 
@@ -91,6 +92,27 @@ def check_lookahead(
 ) -> None:
     """Cut history at several moments; no decision that was final by then may be another one."""
     _guarded(lambda: _lookahead(_load(config, set_), moments), debug)
+
+
+@app.command("list")
+def list_(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="The folder of runs.")] = "runs",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs of a folder: dates, state, verdict, headline numbers."""
+    _guarded(lambda: _list(Path(runs), json_), debug)
+
+
+@app.command()
+def diff(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B")],
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print what changed from one run to another: config, data, models, numbers."""
+    _guarded(lambda: _diff(Path(run_a), Path(run_b), json_), debug)
 
 
 @app.command()
@@ -205,6 +227,26 @@ def _explain(run_dir: str, creative_id: str) -> None:
     from engine.progress import Progress
 
     typer.echo(explained_text(retrace(run_dir, creative_id, Progress())))
+
+
+def _list(folder: Path, as_json: bool) -> None:
+    from engine.runs.listing import list_runs, listing_text
+
+    found = list_runs(folder)
+    typer.echo(_json([run.as_plain() for run in found]) if as_json else listing_text(found, folder))
+
+
+def _diff(was: Path, now: Path, as_json: bool) -> None:
+    from engine.runs.difference import diff_runs, difference_text
+
+    found = diff_runs(was, now)
+    typer.echo(_json(found.as_plain()) if as_json else difference_text(found))
+
+
+def _json(plain: object) -> str:
+    import json
+
+    return json.dumps(plain, indent=1, allow_nan=False)  # ASCII: foreign text cannot command a terminal
 
 
 def _print_scored(finished: Finished) -> None:
