@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,7 +134,7 @@ def report(run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")], debug: De
 
 @app.command()
 def schema(name: Annotated[str, typer.Argument(metavar="NAME")], debug: Debug = False) -> None:
-    """Print the columns of creatives, labels, audits, frame, truth, quarantine or estimates."""
+    """Print the columns of a table (creatives, labels, audits …), or the JSON Schema of summary.json (summary)."""
     _guarded(lambda: _schema(name), debug)
 
 
@@ -284,12 +285,14 @@ def _report(run_dir: str) -> None:
 def _schema(name: str) -> None:
     from engine.schema import CREATIVES_FIELDS, SCHEMAS
 
-    if name == "creatives":
+    if name == "summary":
+        lines = [resources.files("engine.report").joinpath("summary.schema.json").read_text(encoding="utf-8").rstrip()]
+    elif name == "creatives":
         lines = [f"{field}: {kind}" for field, kind in CREATIVES_FIELDS.items()]
     elif name in SCHEMAS:
         lines = [f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in SCHEMAS[name]]
     else:
-        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', *SCHEMAS])}")
+        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', 'summary', *SCHEMAS])}")
     typer.echo("\n".join(lines))
 
 

@@ -23,6 +23,7 @@ from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design
 from engine.report.markdown import render_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
+    VERSION,
     Facts,
     headline,
     score_pictures,
@@ -99,6 +100,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
     by_key = truth_by_key(numbers.truths)
     rows = headline(numbers.estimates, by_key)
     return {
+        "version": VERSION,
         "engine": __version__,
         "fingerprint": run.identity,
         "period": config.model_dump(mode="json", by_alias=True)["period"],

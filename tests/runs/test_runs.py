@@ -133,13 +133,20 @@ def test_more_creatives_change_files_counts_labels_and_fingerprints(runs):
     assert keys == {"files", "counts", "labels", "fingerprints"}
 
 
-def test_another_model_changes_its_identity(lake, tiny_models, tmp_path):
-    one = execute(config_tree(lake, tmp_path, tiny_models, run="one"))
-    tree = config_tree(lake, tmp_path, tiny_models, run="two")
-    tree["models"]["v2"]["path"] = str(tiny_models / "m1")
-    found = diff_runs(one, execute(tree))
-    assert [change.key for change in found.models] == ["v2.fingerprint"]
-    assert "models.v2.path" in [change.key for change in found.config]
+def test_another_model_changes_its_identity_and_what_it_scored(runs, tmp_path):
+    for name, fingerprint, contents in (("one", "00fd", 100), ("two", "c43d", 90)):
+        shutil.copytree(runs / "first", tmp_path / name)
+        path = tmp_path / name / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["models"] = {"v1": "same", "v2": fingerprint}
+        manifest["inputs"] |= {"models.v1": "same", "models.v2": fingerprint}
+        manifest["counts"]["contents"] = {"v1": 100, "v2": contents}
+        path.write_text(json.dumps(manifest))
+    found = diff_runs(tmp_path / "one", tmp_path / "two")
+    assert [(c.key, c.was, c.now) for c in found.models] == [
+        ("v2.fingerprint", "00fd", "c43d"), ("v2.contents", 100, 90),
+    ]  # fmt: skip
+    assert found.data == ()
 
 
 def test_a_run_without_numbers_has_none_to_compare(runs):
