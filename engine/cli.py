@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="A run's YAML 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=v", help="Override a config key; repeatable.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")]
 
 
@@ -116,6 +118,27 @@ def check_lookahead(
     _guarded(lambda: _lookahead(_load(config, set_), moments), debug)
 
 
+@app.command("list")
+def list_(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="The folder of runs.")] = "runs",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs of a folder: dates, state, verdict, headline numbers."""
+    _guarded(lambda: _list(Path(runs), json_), debug)
+
+
+@app.command()
+def diff(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B")],
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print what changed from one run to another: config, data, models, numbers."""
+    _guarded(lambda: _diff(Path(run_a), Path(run_b), json_), debug)
+
+
 @app.command()
 def explain(
     run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")],
@@ -134,7 +157,7 @@ def report(run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")], debug: De
 
 @app.command()
 def schema(name: Annotated[str, typer.Argument(metavar="NAME")], debug: Debug = False) -> None:
-    """Print the columns of creatives, labels, audits, frame, truth, quarantine or estimates."""
+    """Print the columns of a table (creatives, labels, audits …), or the JSON Schema of summary.json (summary)."""
     _guarded(lambda: _schema(name), debug)
 
 
@@ -244,6 +267,26 @@ def _explain(run_dir: str, creative_id: str) -> None:
     typer.echo(explained_text(retrace(run_dir, creative_id, Progress())))
 
 
+def _list(folder: Path, as_json: bool) -> None:
+    from engine.runs.listing import list_runs, listing_text
+
+    found = list_runs(folder)
+    typer.echo(_json([run.as_plain() for run in found]) if as_json else listing_text(found, folder))
+
+
+def _diff(was: Path, now: Path, as_json: bool) -> None:
+    from engine.runs.difference import diff_runs, difference_text
+
+    found = diff_runs(was, now)
+    typer.echo(_json(found.as_plain()) if as_json else difference_text(found))
+
+
+def _json(plain: object) -> str:
+    import json
+
+    return json.dumps(plain, indent=1, allow_nan=False)  # ASCII: foreign text cannot command a terminal
+
+
 def _print_scored(finished: Finished) -> None:
     _print_counts(finished)
     typer.echo(f"scores: {finished.directory / 'scores'}")
@@ -279,12 +322,14 @@ def _report(run_dir: str) -> None:
 def _schema(name: str) -> None:
     from engine.schema import CREATIVES_FIELDS, SCHEMAS
 
-    if name == "creatives":
+    if name == "summary":
+        lines = [resources.files("engine.report").joinpath("summary.schema.json").read_text(encoding="utf-8").rstrip()]
+    elif name == "creatives":
         lines = [f"{field}: {kind}" for field, kind in CREATIVES_FIELDS.items()]
     elif name in SCHEMAS:
         lines = [f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in SCHEMAS[name]]
     else:
-        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', *SCHEMAS])}")
+        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', 'summary', *SCHEMAS])}")
     typer.echo("\n".join(lines))
 
 

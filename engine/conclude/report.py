@@ -24,6 +24,7 @@ from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design
 from engine.report.markdown import render_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
+    VERSION,
     Facts,
     headline,
     labels_words,
@@ -101,6 +102,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
     by_key = truth_by_key(numbers.truths)
     rows = headline(numbers.estimates, by_key)
     return {
+        "version": VERSION,
         "engine": __version__,
         "fingerprint": run.identity,
         "period": config.model_dump(mode="json", by_alias=True)["period"],
@@ -127,10 +129,15 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "calibration": scored.calibration,
         "near_copies": scored.near_copies,
         "drift": scored.drift,
-        "findings": asdict(found) if (found := find_segments_that_differ(question)) else None,
+        "findings": _findings(numbers),
         "search": insight.searched.as_plain() if insight.searched else None,
         "formulas": FORMULAS,
     }
+
+
+def _findings(numbers: Numbers) -> dict[str, Any] | None:
+    found = find_segments_that_differ(numbers.question)
+    return asdict(found) | {"named": [asdict(one) for one in found.named]} if found else None
 
 
 def _overlap_words(run: Run, numbers: Numbers) -> str:

@@ -13,6 +13,7 @@ from engine.records import F64, UNCALIBRATED, WEIGHTINGS, WEIGHTS, Decision, Est
 from engine.report.tables import KEY, key_of
 from engine.strategy import Rule, StrategyTable
 
+VERSION = 1  # of the shape of summary.json: see summary.schema.json
 BINS = 20
 _SHOWN = tuple(field.name for field in fields(Estimate) if field.name not in ("segment_by", "segment"))
 _DECISIONS = (Decision.APPROVE, Decision.LIMIT, Decision.REVIEW, Decision.REJECT)
