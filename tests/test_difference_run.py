@@ -53,14 +53,14 @@ def test_shards_of_any_size_give_the_same_numbers(undisturbed, tree, rows):
     np.testing.assert_array_equal(
         other.numbers.question.predictions.sum_QSOCGW, undisturbed.numbers.question.predictions.sum_QSOCGW
     )
-    assert [vars(row) for row in other.numbers.estimates] == [vars(row) for row in undisturbed.numbers.estimates]
+    assert other.numbers.estimates == undisturbed.numbers.estimates
 
 
 @pytest.mark.cluster
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_ray_cluster_gives_the_same_numbers(undisturbed, tree):
     other = execute(tree, "ray", limits={"shard_rows": 1_500}, execute={"where": "ray", "workers": 2})
-    assert [vars(row) for row in other.numbers.estimates] == [vars(row) for row in undisturbed.numbers.estimates]
+    assert other.numbers.estimates == undisturbed.numbers.estimates
 
 
 def test_the_sums_over_codes_are_those_of_the_replay(undisturbed):

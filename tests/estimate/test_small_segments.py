@@ -32,7 +32,7 @@ def family(share: np.ndarray, size: np.ndarray) -> list[Estimate]:
         Estimate(
             *("s", None, "p", "region", str(g), "creatives", "machine", "leakage_rate", "history"),
             *(f"hajek/{found.rule[g]}", float(share[g]), float(found.low[g]), float(found.high[g]), 0.95),
-            *(int(size[g]), float(size[g]), float(events[g]), 1.0, None, None, "Σ w y A / Σ w y"),
+            *(int(size[g]), float(size[g]), float(events[g]), 1.0, None, None, None, None, "Σ w y A / Σ w y"),
         )
         for g in range(len(share))
     ]
