@@ -18,6 +18,7 @@ from engine.records import F64, I64
 from engine.replay.history import History, advertiser_age, velocity
 from engine.replay.walk import changed_later, decided_at, walk
 from engine.report.wording import plain
+from engine.stages.events import collect_events
 from engine.stages.read import read_stage
 from engine.stages.replay import find_ground
 from engine.stages.run import Run
@@ -41,12 +42,15 @@ class Cut:
 def check_lookahead(config: Config, moments: int, progress: Progress) -> list[Cut]:
     """Cut the history of every stateful strategy, and of every feature of an advertiser's past, at some moments.
 
-    Rules alone decide each creative by itself: where nothing is remembered there is nothing to cut.
+    Rules on scores and attributes decide each creative by itself: where they are all, there is nothing to cut.
     """
     run = open_run(config, prepare(config), progress)
     creatives = read_stage(run)
     scored = score_stage(run, creatives)
-    events = find_ground(run, creatives, scored).events
+    ground = find_ground(run, creatives, scored)
+    events = ground.events
+    if events is None and any(_of_the_past(name) for name in run.prepared.features):
+        events = collect_events(run, creatives, scored, ground.segments, ground.medians)
     if events is None:
         return []
     table = events.table
@@ -86,7 +90,7 @@ def _cut_strategy(run: Run, events: EventTable, strategy: int, at: I64) -> list[
 
 
 def _cut_feature(events: EventTable, name: str, value_N: np.ndarray, at: I64) -> list[Cut]:
-    if not is_feature(name) or not (name == ADVERTISER_AGE or velocity_hours(name)):
+    if not _of_the_past(name):
         return []
     out = []
     for moment in at:
@@ -94,6 +98,10 @@ def _cut_feature(events: EventTable, name: str, value_N: np.ndarray, at: I64) ->
         rows = len(known.time_N)
         out.append(Cut(name, int(moment), rows, int((_feature(known, name) != value_N[:rows]).sum())))
     return out
+
+
+def _of_the_past(name: str) -> bool:
+    return is_feature(name) and (name == ADVERTISER_AGE or velocity_hours(name) is not None)
 
 
 def _feature(history: History, name: str) -> F64:

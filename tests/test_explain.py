@@ -9,6 +9,7 @@ import pytest
 from test_stateful_run import tree, twin_outcomes, words
 from typer.testing import CliRunner
 
+from engine import lookahead
 from engine.cli import app
 from engine.config.loading import check_config, dump_yaml
 from engine.errors import DataError, UsageError
@@ -17,6 +18,7 @@ from engine.lookahead import check_lookahead, lookahead_text
 from engine.pipeline import run
 from engine.progress import Progress
 from engine.replay import walk
+from engine.replay.history import velocity
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +90,14 @@ def test_where_nothing_is_remembered_there_is_nothing_to_cut(lake, tmp_path):
     cuts = check_lookahead(check_config(written, "test"), 3, Progress())
     assert cuts == []
     assert "nothing remembers" in lookahead_text(cuts)
+
+
+def test_features_of_the_past_are_cut_where_nothing_is_remembered(lake, tmp_path, monkeypatch):
+    written = tree(lake, tmp_path / "runs", run="features", compare=None)
+    rules = [{"when": "velocity(24) > 2 and hour < 12", "then": "review"}]
+    written["strategies"] = {"plain": {**written["strategies"]["plain"], "rules": rules}}
+    config = check_config(written, "test")
+    cuts = check_lookahead(config, 3, Progress())
+    assert {(cut.what, cut.changed) for cut in cuts} == {("velocity(24)", 0)}
+    monkeypatch.setattr(lookahead, "velocity", lambda history, hours: velocity(history, hours) + len(history.time_N))
+    assert all(cut.changed == cut.final > 0 for cut in check_lookahead(config, 3, Progress()))

@@ -14,6 +14,7 @@ from state_twin import Twin, TwinEvent, TwinMemory
 from engine.config.loading import check_config
 from engine.pipeline import run
 from engine.progress import Progress
+from engine.stages import units
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 RULES = [{"when": "old.scam >= 0.8", "then": "reject"}, {"when": "old.scam >= 0.4", "then": "review"}]
@@ -140,6 +141,23 @@ def test_endless_capacity_changes_nothing(finished):
 def test_shards_do_not_matter(finished, lake, tmp_path, shard_rows):
     again = execute(tree(lake, tmp_path, limits={"shard_rows": shard_rows}))
     assert (again / "estimates.parquet").read_bytes() == (finished / "estimates.parquet").read_bytes()
+
+
+def test_parts_that_nothing_joins_do_not_matter(lake, tmp_path, monkeypatch):
+    strategies = {
+        "plain": STRATEGIES["plain"],
+        "strikes": {"like": "plain", "strikes": {"count": 2, "within": 9, "for": 9, "then": "reject"}},
+        "copies": {"like": "plain", "copies": {"within": 5}},
+        "queues": {"like": "plain", "review": REVIEW | {"capacity": CAPACITY}},
+    }
+    compare = {"baseline": "strikes", "candidate": "queues"}
+    whole = execute(tree(lake, tmp_path, run="whole", strategies=strategies, compare=compare))
+    monkeypatch.setattr(units, "MOST", 100)
+    parts = execute(tree(lake, tmp_path, run="parts", strategies=strategies, compare=compare))
+    count = {each: len(list((each / "cells" / "remembered").glob("shard-*.parquet"))) for each in (whole, parts)}
+    assert count[whole] == 4, "three strategies and a pair"
+    assert count[parts] > 8
+    assert (parts / "estimates.parquet").read_bytes() == (whole / "estimates.parquet").read_bytes()
 
 
 @pytest.mark.cluster

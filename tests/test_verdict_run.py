@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from lake import config_tree
+from summaries import faults
 from typer.testing import CliRunner
 
 from engine.cli import app
@@ -205,6 +206,14 @@ def side_by_side(lake, tmp_path_factory) -> dict[str, Any]:
     found = json.loads((tmp_path / "r" / "summary.json").read_text())
     page = (tmp_path / "r" / "report.md").read_text()
     return found | {"printed": result.stdout, "page": page}
+
+
+def test_the_summary_of_a_comparison_keeps_to_the_schema(side_by_side):
+    made = {"printed", "page"}
+    assert faults({name: value for name, value in side_by_side.items() if name not in made}) == []
+    broken = side_by_side["verdict"] | {"surprise": 1}
+    kept = {name: value for name, value in side_by_side.items() if name not in made}
+    assert any("surprise" in fault for fault in faults(kept | {"verdict": broken}))
 
 
 def of(summary: dict[str, Any], strategy: str, metric: str, baseline: str | None = None) -> dict[str, Any]:

@@ -170,6 +170,8 @@ def _review_faults(config: Config, key: str, review: ReviewSection) -> Iterator[
                 yield f"{key}.review.{field}: unknown policy {policy}{did_you_mean(policy, config.policies)}"
     if review.wait and not config.exposure.life:
         yield f"{key}.review.wait: needs exposure.life, the time over which a creative is delivered"
+    if review.capacity and review.capacity.max_wait and not config.exposure.life:
+        yield f"{key}.review.capacity.max_wait: needs exposure.life, the time over which a creative is delivered"
 
 
 def _state_faults(config: Config, key: str, strategy: Strategy) -> Iterator[str]:

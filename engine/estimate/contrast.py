@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from engine.estimate.cost import costs
-from engine.estimate.decision_rates import decision_rates, paired_decision_rates
+from engine.estimate.decision_pairs import paired_decision_rates
+from engine.estimate.decision_rates import decision_rates
 from engine.estimate.estimates import bases
 from engine.estimate.interval import Intervals
 from engine.estimate.known import creatives_of
@@ -90,6 +91,8 @@ def contrasted(question: Question, wanted: Contrast, level: float) -> list[Evide
     The question names the pair. level : one-sided confidence, above 0.5.
     """
     asked = replace(question, confidence=2 * level - 1, inferences=(wanted.inference,))
+    if wanted.factor not in (0.0, 1.0):
+        asked = replace(asked, predictions=None)  # the correlation that joins the bounds is that of Hájek's residuals
     creatives_G = creatives_of(asked.totals, asked.segments)
     sides, labels_G = _sides(asked, wanted, creatives_G)
     metric = next((metric for metric in RATES if metric.name == wanted.number.metric), None)

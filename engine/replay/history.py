@@ -30,6 +30,15 @@ class History:
     advertisers: int
     slots: int
 
+    def at(self, rows: I64) -> History:
+        """Return the history of some of the events, in order; codes and days stay what they are."""
+        return replace(
+            self,
+            time_N=self.time_N[rows],
+            advertiser_N=self.advertiser_N[rows],
+            slot_N=self.slot_N[rows] if len(self.slot_N) else self.slot_N,
+        )
+
     def before(self, moment: int) -> History:
         """Return the history as it was known at a moment: events until then, that one included."""
         rows = int(np.searchsorted(self.time_N, moment, "right"))

@@ -7,7 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, gates, ledger, score_chapters, search_chapter, versus_chapter, wording
+from engine.report import (
+    chapters,
+    findings_chapter,
+    first_screen,
+    gates,
+    ledger,
+    score_chapters,
+    search_chapter,
+    versus_chapter,
+    wording,
+)
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -27,6 +37,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
         gates.verdict_section(run.verdict),
         chapters.comparison(run),
         versus_chapter.versus(run),
+        findings_chapter.findings(run),
         search_chapter.search(run),
         chapters.segments(run, estimates, truth),
         chapters.every_metric(run),

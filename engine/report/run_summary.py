@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.findings import FindingsSummary, read_findings
 from engine.report.gates import VerdictSummary, read_verdict
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
@@ -186,6 +187,7 @@ class RunSummary:
     strata: tuple[StratumAnswers, ...] = ()
     verdict: VerdictSummary | None = None
     versus: Mapping[str, Any] = field(default_factory=dict)
+    findings: FindingsSummary | None = None
 
     @property
     def policy(self) -> str:
@@ -257,6 +259,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         verdict=read_verdict(summary.get("verdict")),
         versus=summary.get("versus") or {},
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
+        findings=read_findings(summary.get("findings")),
     )
 
 

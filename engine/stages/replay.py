@@ -17,6 +17,7 @@ from engine.stages.events import Events, collect_events
 from engine.stages.read import Creatives, creatives_plan
 from engine.stages.run import Run, read_identified
 from engine.stages.score import Scored
+from engine.stages.units import list_units
 from engine.strategy import StrategyTable
 from engine.tasks.replay import ReplayPlan, ReplayTask, kept_path, read_totals
 from engine.tasks.stateful import StatefulPlan, StatefulTask, codes_of, read_sums
@@ -141,6 +142,10 @@ def _remember(run: Run, events: Events, replayed: Replayed, folder: Path, identi
     """Replay the strategies that remember, and put their totals and outcomes in the place of those of their rules."""
     table, totals = replayed.wanted.table, replayed.totals
     every = replayed.wanted.keep_all or run.prepared.spec.sample is not None
+    mine = [s for s, strategy in enumerate(table.strategies) if strategy.memory]
+    pair = replayed.wanted.pair
+    asked = [(s,) for s in mine] + ([pair] if pair and set(pair) & set(mine) else [])
+    units, part_KN = list_units(events.table, table.strategies, asked)
     plan = StatefulPlan(
         events=events.table.as_one_cell() if replayed.wanted.whole else events.table,
         strategies=table.strategies,
@@ -149,22 +154,25 @@ def _remember(run: Run, events: Events, replayed: Replayed, folder: Path, identi
         outcomes=table.outcomes,
         cells=totals.sum_SOFCW.shape[3],
         kept_n=events.kept(every=every),
-        pair=replayed.wanted.pair,
+        units=tuple(units),
+        part_KN=tuple(part_KN),
     )
-    mine = [s for s, strategy in enumerate(table.strategies) if strategy.memory]
-    pair = replayed.wanted.pair is not None and bool(set(replayed.wanted.pair) & set(mine))
-    numbers = [*mine, *([len(table.strategies)] if pair else [])]
-    units = [Shard(s, "", (), len(events.table.counted_N), 0) for s in numbers]
-    run.map("remember", StatefulTask(folder, identity), units, Needs(beside=True), plan)
+    work = [Shard(u, "", (), int((part_KN[unit.split] == unit.part).sum()), 0) for u, unit in enumerate(units)]
+    run.map("remember", StatefulTask(folder, identity), work, Needs(beside=True), plan)
     outcome_nS = (
         replayed.kept["outcome"].combine_chunks().flatten().to_numpy().reshape(-1, len(table.strategies)).copy()
     )
-    for s in mine:
-        found = read_identified(store.shard_path(folder, s), identity)
-        totals.sum_SOFCW[s], outcome_nS[:, s] = read_sums(found, totals.sum_SOFCW.shape[1:])
-    if pair:
-        found = read_identified(store.shard_path(folder, len(table.strategies)), identity)
-        totals.swap_OQCW[:] = read_sums(found, totals.swap_OQCW.shape)[0]
+    totals.sum_SOFCW[mine] = 0
+    if len(asked) > len(mine):
+        totals.swap_OQCW[:] = 0
+    for u, unit in enumerate(units):
+        found = read_identified(store.shard_path(folder, u), identity)
+        if len(unit.strategies) == 2:
+            totals.swap_OQCW[:] += read_sums(found, totals.swap_OQCW.shape)[0]
+            continue
+        sums, outcome_n = read_sums(found, totals.sum_SOFCW.shape[1:])
+        totals.sum_SOFCW[unit.strategies[0]] += sums
+        outcome_nS[plan.keeps(unit), unit.strategies[0]] = outcome_n
     kept = _with_outcomes(replayed.kept, outcome_nS)
     return replace(replayed, kept=kept)
 

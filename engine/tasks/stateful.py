@@ -1,4 +1,4 @@
-"""One stateful strategy over all events → its totals and the outcomes that estimators need; or a pair of strategies."""
+"""A stateful strategy over events → its totals and the outcomes that estimators need; or a pair of strategies."""
 
 from __future__ import annotations
 
@@ -46,14 +46,40 @@ class EventTable:
         """Return the events without segments."""
         return replace(self, cell_N=np.zeros_like(self.cell_N))
 
+    def at(self, rows: I64) -> EventTable:
+        """Return some of the events, in order."""
+        held = ("counted_N", "cell_N", "frame_N", "weight_NW", "rejects_N", "known_N")
+        return replace(
+            self,
+            history=self.history.at(rows),
+            columns=tuple(replace(column, values_N=column.values_N[rows]) for column in self.columns),
+            key_N=self.key_N[rows] if len(self.key_N) else self.key_N,
+            **{name: getattr(self, name)[rows] for name in held},
+        )
+
     def column(self, name: str) -> Column:
         """Return a column by name."""
         return next(column for column in self.columns if column.name == name)
 
 
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work. strategies : one by its number, or baseline and candidate, which are counted jointly.
+
+    split, part : which events, those of a part in StatefulPlan.part_KN[split].
+    """
+
+    strategies: tuple[int, ...]
+    split: int
+    part: int
+
+
 @dataclass(frozen=True, eq=False)
 class StatefulPlan:
-    """What every worker shares. kept_n : events whose outcomes are kept. pair : strategies counted jointly."""
+    """What every worker shares. kept_n : events whose outcomes are kept. units : the work, by number.
+
+    part_KN : part of every event, once for each way to split them.
+    """
 
     events: EventTable
     strategies: tuple[Strategy, ...]
@@ -62,27 +88,43 @@ class StatefulPlan:
     outcomes: int
     cells: int
     kept_n: I64
-    pair: tuple[int, int] | None
+    units: tuple[Unit, ...]
+    part_KN: tuple[I32, ...]
+
+    def of(self, unit: Unit) -> StatefulPlan:
+        """Return the plan for the events of one unit."""
+        part_N = self.part_KN[unit.split]
+        if not part_N.any():
+            return self
+        rows = np.flatnonzero(part_N == unit.part)
+        kept = np.searchsorted(rows, self.kept_n[self.keeps(unit)])
+        return replace(self, events=self.events.at(rows), kept_n=kept)
+
+    def keeps(self, unit: Unit) -> Flags:
+        """Say which of the kept events a unit has."""
+        return np.asarray(self.part_KN[unit.split][self.kept_n] == unit.part)
 
 
 @dataclass(frozen=True)
 class StatefulTask:
-    """A unit of work is a strategy by its number, or, one past them, the pair."""
+    """One shard of work is a unit of the plan, by its number."""
 
     folder: Path
     identity: str
 
     def open(self, shared: StatefulPlan) -> Work:
-        """Return the work on one strategy."""
-        return lambda unit: self._replay(unit, shared)
+        """Return the work on one unit."""
+        return lambda shard: self._replay(shard, shared)
 
-    def _replay(self, unit: Shard, plan: StatefulPlan) -> Receipt:
-        path = store.shard_path(self.folder, unit.number)
+    def _replay(self, shard: Shard, plan: StatefulPlan) -> Receipt:
+        path = store.shard_path(self.folder, shard.number)
         done = store.find_committed(path, self.identity)
         if done is None:
-            pair = unit.number == len(plan.strategies)
-            done = store.commit_table(path, _pair(plan) if pair else _single(plan, unit.number), self.identity)
-        return Receipt(unit.number, str(done.path), unit.rows, done.hash)
+            unit = plan.units[shard.number]
+            mine = plan.of(unit)
+            found = _pair(mine, *unit.strategies) if len(unit.strategies) == 2 else _single(mine, *unit.strategies)
+            done = store.commit_table(path, found, self.identity)
+        return Receipt(shard.number, str(done.path), shard.rows, done.hash)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +171,8 @@ def codes_of(table: StrategyTable, strategy: int, policies: tuple[str, ...]) -> 
 def reviewers_of(events: EventTable, strategy: Strategy) -> Reviewers:
     """Return the queues, the order in them and what humans find."""
     capacity = strategy.memory.capacity
-    queue_N = np.zeros(len(events.counted_N), np.int32)
-    priority_N = np.zeros(0)
-    if capacity is not None:
-        queue_N = _queues(events, capacity)
-        priority_N = _priority(events, capacity)
+    queue_N = queues_of(events, strategy)
+    priority_N = _priority(events, capacity) if capacity is not None else np.zeros(0)
     if strategy.memory.outcome == "drawn":
         return Reviewers(queue_N, priority_N, _drawn(events, strategy), np.zeros_like(events.known_N))
     return Reviewers(queue_N, priority_N, events.rejects_N, events.known_N)
@@ -151,10 +190,10 @@ def _drawn(events: EventTable, strategy: Strategy) -> U8:
     return rejects_N
 
 
-def _queues(events: EventTable, capacity: Capacity) -> I32:
-    """Number the combinations of the queue's attributes; null is a value of its own."""
+def queues_of(events: EventTable, strategy: Strategy) -> I32:
+    """Number the combinations of the attributes of a strategy's queues; null is a value of its own."""
     code_N = np.zeros(len(events.counted_N), np.int64)
-    for name in capacity.queue:
+    for name in strategy.memory.capacity.queue if strategy.memory.capacity else ():
         column = events.column(name)
         value_N: I64 = np.unique(column.values_N, return_inverse=True)[1]
         code_N = code_N * (int(value_N.max(initial=0)) + 1) + value_N
@@ -181,13 +220,12 @@ def _single(plan: StatefulPlan, strategy: int) -> pa.Table:
     return _flat(sums, code_N[plan.kept_n])
 
 
-def _pair(plan: StatefulPlan) -> pa.Table:
+def _pair(plan: StatefulPlan, baseline: int, candidate: int) -> pa.Table:
     """Return the sums by outcome of the baseline and of the candidate."""
-    assert plan.pair is not None
     events = plan.events
     both = [
         outcomes_of(events, plan.strategies[s], plan.policies, missing_to_review=plan.missing_to_review)
-        for s in plan.pair
+        for s in (baseline, candidate)
     ]
     swap = np.zeros((plan.outcomes, plan.outcomes, plan.cells, len(WEIGHTS)), np.int64)
     counted = np.flatnonzero(events.counted_N)

@@ -44,7 +44,7 @@ def faults(live: dict[str, Any], **sections: Any) -> list[str]:
 
 
 def capacity(**written: Any) -> Capacity | None:
-    return compiled(PLAIN | {"review": {"capacity": written}}).memory.capacity
+    return compiled(PLAIN | {"review": {"capacity": written}}, exposure={"life": "14d"}).memory.capacity
 
 
 def test_a_strategy_without_state_remembers_nothing() -> None:
@@ -87,6 +87,7 @@ def test_a_capacity_says_all_it_may_say() -> None:
         ({"per_day": 5, "by": "v1.scam"}, "goes with `order: score`"),
         ({"per_day": 5, "order": "exposure", "by": "v1.scam"}, "goes by impressions or spend"),
         ({"per_day": 5, "max_wait": -1}, "greater than or equal to 0"),
+        ({"per_day": 5, "max_wait": 1}, "capacity.max_wait: needs exposure.life"),
         ({"per_day": 5, "overflow": "limit 0.5"}, "'approve', 'reject' or 'pending'"),
         ({"per_day": 5, "que": ["region"]}, 'did you mean "queue"'),
         ({"per_day": 5, "queue": ["regio"]}, 'capacity.queue: unknown attribute regio (did you mean "region"?)'),

@@ -19,8 +19,11 @@ from engine.replay import order_kernels
 from engine.replay import vector_kernels as vectors
 from engine.replay.bins import find_bins
 from engine.replay.codes import BLOCK, encode_some
-from engine.replay.programs import write_program
-from engine.strategy import Rule, Strategy, StrategyTable, build_table
+from engine.replay.programs import specialise, write_program
+from engine.replay.wide import WORDS
+from engine.strategy import AND as BOTH
+from engine.strategy import NOT, PUSH, Rule, Strategy, StrategyTable, build_table
+from engine.strategy import OR as EITHER
 
 Kernel = Callable[..., object]
 HOW = ("and", "or", "xor", "minus")
@@ -110,8 +113,8 @@ def test_every_rule_has_a_vector_of_where_it_decides(written: list[Tree], world:
     binning = find_bins(table.atoms, world.creatives.columns)
     program = write_program(table, binning, [0], None)
     code_PM = encode_some(binning, np.arange(len(world)))
-    bit_VB = np.full((program.vectors, vectors.WORDS), 0xDEAD, np.uint64)
-    loops = {name: getattr(vectors, name) for name in ("load", "store", "join", "write_steps", "decide")}
+    bit_VB = np.full((program.vectors, WORDS), 0xDEAD, np.uint64)
+    loops = {name: getattr(vectors, name) for name in ("write_steps", "decide")}
     with patch.multiple(vectors, **{name: loop.py_func if python else loop for name, loop in loops.items()}):
         vectors.decide(code_PM, 0, program.steps, program.orders, bit_VB)
     first = [first_to_fire(written, creative, SINGLE) for creative in world.plain]
@@ -173,3 +176,84 @@ def test_compiled_and_plain_contraction_give_the_same_bytes() -> None:
     assert sums[0] == sums[1]
     whole = np.array(sums[0])[:, 0, 0]
     assert whole.tolist() == [lane_LM[0, :192].sum(), lane_LM[0, 192:].sum()]
+
+
+@pytest.mark.parametrize("python", [False, True])
+@examples(40)
+@given(written=st.lists(trees(), min_size=1, max_size=4), world=worlds(sizes=(65, 129)), data=st.data())
+def test_a_program_for_bounds_makes_the_same_outcomes_within_them(
+    written: list[Tree], world: World, data: st.DataObject, python: bool
+) -> None:
+    table = as_table(written)
+    binning = find_bins(table.atoms, world.creatives.columns)
+    program = write_program(table, binning, [0], None)
+    rows = data.draw(st.lists(st.integers(0, len(world) - 1), min_size=1, max_size=9))
+    code_PM = np.repeat(encode_some(binning, np.array(rows))[:, :1], BLOCK, axis=1)
+    code_PM[:, : len(rows)] = encode_some(binning, np.array(rows))[:, : len(rows)]
+    low_P, high_P = (found(code_PM.astype(np.int64), axis=1) for found in (np.min, np.max))
+    loops = {name: getattr(order_kernels, name) for name in ("specialise", "simplify", "drop_unread")}
+    with patch.multiple(order_kernels, **{name: loop.py_func if python else loop for name, loop in loops.items()}):
+        narrow = specialise(program, low_P, high_P)
+    found_VB, wanted_VB = (np.full((program.vectors, WORDS), 0xDEAD, np.uint64) for _ in range(2))
+    vectors.decide(code_PM, 0, narrow.steps, narrow.orders, found_VB)
+    vectors.decide(code_PM, 0, program.steps, program.orders, wanted_VB)
+    wanted = dict(zip(program.orders.outcome_F.tolist(), wanted_VB[program.orders.fire_F].tolist(), strict=True))
+    found = dict(zip(narrow.orders.outcome_F.tolist(), found_VB[narrow.orders.fire_F].tolist(), strict=True))
+    assert {outcome: bits for outcome, bits in wanted.items() if any(bits)} == {
+        outcome: bits for outcome, bits in found.items() if any(bits)
+    }
+    assert narrow.steps.column_P[-1] <= program.steps.column_P[-1]
+
+
+@both(order_kernels.compile_rules)
+@examples(30)
+@given(written=st.lists(trees(), min_size=1, max_size=3), seed=st.integers(0, 99))
+def test_orders_join_vectors_as_the_postfix_programs_say(kernel: Kernel, written: list[Tree], seed: int) -> None:
+    table = as_table(written)
+    bounds_R2 = np.stack([table.rule_start_R[:-1], table.rule_start_R[1:]], axis=1)
+    atoms, room = len(table.atoms), len(table.op_L)
+    rng = np.random.default_rng(seed)
+    everything = set(range(8))
+    holds = {vectors.FIXED + k: set(np.flatnonzero(rng.random(8) < 0.5).tolist()) for k in range(atoms)}
+    vector_K = np.append(np.arange(atoms) + vectors.FIXED, vectors.EVERYTHING).astype(np.int32)
+    free = vectors.FIXED + atoms
+    rule_R = np.arange(free, free + len(bounds_R2), dtype=np.int32)
+    levels_D = np.arange(table.stack, dtype=np.int32) + free + len(bounds_R2)
+    order_I4, operand_J = np.zeros((room, 4), np.int32), np.zeros(2 * room, np.int32)
+    orders, _ = kernel(table.op_L, table.arg_L, bounds_R2, vector_K, levels_D, rule_R, order_I4, operand_J)
+    start = {vectors.NOTHING: set(), vectors.EVERYTHING: everything, **holds}
+    found = run_orders(worded(order_I4[:orders], operand_J), start)
+    for (first, end), vector in zip(bounds_R2.tolist(), rule_R.tolist(), strict=True):
+        assert found[vector] == by_stack(table, first, end, [holds[vectors.FIXED + k] for k in range(atoms)])
+
+
+def by_stack(table: StrategyTable, first: int, end: int, holds: list[set[int]]) -> set[int]:
+    stack: list[set[int]] = []
+    for op, arg in zip(table.op_L[first:end].tolist(), table.arg_L[first:end].tolist(), strict=True):
+        if op == PUSH:
+            stack.append(holds[arg])
+        elif op == NOT:
+            stack.append(set(range(8)) - stack.pop())
+        elif op in (BOTH, EITHER):
+            last, before = stack.pop(), stack.pop()
+            stack.append(before & last if op == BOTH else before | last)
+        else:
+            stack.append(set(range(8)))
+    (left,) = stack
+    return left
+
+
+@both(kernels.hand_out)
+def test_the_last_rule_gets_what_the_others_leave_in_every_place_of_a_home(kernel: Kernel) -> None:
+    #                  whole, outcomes 1 to 3; homes 0 and 1; weights 4 and 2
+    sum_HVQ = np.array([[[10, 1, 2, 3], [100, 10, 20, 30]], [[5, 0, 4, 1], [50, 0, 40, 10]]])
+    place_HG = np.array([[0, 3], [3, -1]])  # (frame, segment) of 2 x 2
+    outcome_SO, rules_S = np.array([[1, 3], [2, -1]]), np.array([2, 1])
+    sums = np.zeros((3, 4, 2, 2, 6), np.int64)
+    kernel(sum_HVQ, np.array([4, 2]), place_HG, outcome_SO, rules_S, np.array([2, 0]), sums)
+    wanted = np.zeros_like(sums)
+    wanted[2, :3, 0, 0, 4], wanted[2, :3, 0, 0, 2] = [1, 3, 6], [10, 30, 60]
+    wanted[2, :3, 1, 1, 4], wanted[2, :3, 1, 1, 2] = [1, 4, 10], [10, 40, 100]
+    wanted[0, :2, 0, 0, 4], wanted[0, :2, 0, 0, 2] = [2, 8], [20, 80]
+    wanted[0, :2, 1, 1, 4], wanted[0, :2, 1, 1, 2] = [6, 9], [60, 90]
+    np.testing.assert_array_equal(sums, wanted)

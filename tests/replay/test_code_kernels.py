@@ -48,6 +48,13 @@ def test_drawers_give_the_same_codes(kernel: Kernel, drawers: int, dtype: type[n
     assert code_N.tolist() == [code(value, edges.tolist()) for value in values.tolist()]
 
 
+@both(kernels.look_up_levels)
+def test_the_last_code_of_levels_is_that_of_null(kernel: Kernel) -> None:
+    code_N = np.zeros(5, np.uint16)
+    kernel(np.array([2, 0, -1, 1, 2], np.int32), np.array([7, 8, 9, 65535], np.uint16), code_N)
+    assert code_N.tolist() == [9, 7, 65535, 8, 9]
+
+
 @both(kernels.group)
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("rows", ODD_SIZES)
@@ -107,3 +114,42 @@ def test_packed_weights_of_any_rows_come_apart_again(kernel: Kernel) -> None:
     sums = lane_LM[:, chosen].sum(1)
     for weight, lane, shift, width in field_V4.tolist():
         assert (int(sums[lane]) >> shift) % (1 << width) == weight_NW[chosen, weight].sum()
+
+
+@both(kernels.find_homes)
+def test_a_home_is_a_frame_and_a_cell(kernel: Kernel) -> None:
+    home_N = np.empty(4, np.int32)
+    kernel(np.array([0, 1, 1, 0], np.uint8), np.array([2, 0, 4, 4]), 5, home_N)
+    assert home_N.tolist() == [2, 5, 9, 4]
+
+
+@both(kernels.put)
+def test_codes_go_to_their_places(kernel: Kernel) -> None:
+    code_M = np.zeros(6, np.uint16)
+    kernel(np.array([7, 9, 65535], np.uint16), np.array([4, 0, 5], np.int32), code_M)
+    assert code_M.tolist() == [9, 0, 0, 0, 7, 65535]
+
+
+@both(kernels.find_range)
+def test_the_range_of_a_home_leaves_out_what_only_fills_its_blocks(kernel: Kernel) -> None:
+    code_M = np.array([5, 3, 9, 0, 0, 200, 200, 0], np.uint8)
+    low_H, high_H = np.empty(2, np.int64), np.empty(2, np.int64)
+    kernel(code_M, np.array([0, 5]), np.array([3, 2]), low_H, high_H)
+    assert (low_H.tolist(), high_H.tolist()) == ([3, 200], [9, 200])
+
+
+@both(kernels.survey)
+def test_a_survey_knows_the_extremes_of_every_weight(kernel: Kernel) -> None:
+    low_W, high_W = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    kernel(np.array([[1, -5, 0], [7, 2**60, 0], [3, 4, 0]]), low_W, high_W)
+    assert (low_W.tolist(), high_W.tolist()) == ([0, -5, 0], [7, 2**60, 0])
+
+
+@both(kernels.add_blocks)
+def test_sums_of_blocks_are_those_of_their_places(kernel: Kernel) -> None:
+    rng = np.random.default_rng(5)
+    weight_NW, place_N = rng.integers(-9, 9, (40, 3)), rng.permutation(64)[:40].astype(np.int32)
+    sum_VB = np.zeros((2, 4), np.int64)
+    kernel(weight_NW, np.array([2, 0]), place_N, 16, sum_VB)
+    wanted = [[sum(weight_NW[n, w] for n in range(40) if place_N[n] // 16 == b) for b in range(4)] for w in (2, 0)]
+    assert sum_VB.tolist() == wanted

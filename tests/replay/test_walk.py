@@ -15,6 +15,7 @@ from engine.expression import ALWAYS
 from engine.records import Decision
 from engine.replay import walk_kernels
 from engine.replay.history import History, advertiser_age, make_history, slots, velocity
+from engine.replay.parts import find_parts
 from engine.replay.walk import Decided, Reviewers, changed_later, decided_at, walk
 from engine.state import Capacity, Copies, Memory, Strikes
 from engine.strategy import Rule, Strategy
@@ -255,3 +256,37 @@ def test_velocity_age_and_slots_equal_plain_loops(world: World, hours: int) -> N
     often = [c for c in dict.fromkeys(content) if c >= 0 and content.count(c) > 1]
     assert count == len(often)
     assert slot_N.tolist() == [often.index(c) if c in often else -1 for c in content]
+
+
+@examples(150)
+@given(world=worlds(), most=st.integers(1, 20))
+def test_what_nothing_joins_is_replayed_apart(world, most):
+    asked = (world.memory, world.codes)
+    part_N = find_parts(world.history, [world.memory], [world.reviewers.queue_N], most)
+    whole_N = walk(world.history, *asked, world.decided, world.reviewers)
+    assert len(part_N) == len(whole_N)
+    for part in range(int(part_N.max(initial=-1)) + 1):
+        rows = np.flatnonzero(part_N == part)
+        assert len(rows)
+        decided = Decided(*(values[rows] if len(values) else values for values in vars(world.decided).values()))
+        seen = Reviewers(*(values[rows] if len(values) else values for values in vars(world.reviewers).values()))
+        np.testing.assert_array_equal(walk(world.history.at(rows), *asked, decided, seen), whole_N[rows])
+
+
+def test_parts_hold_what_is_joined_and_no_more_than_asked_otherwise():
+    #         advertisers 0 and 1 share content 0, 2 and 3 share nothing, 4 has content 1 alone
+    advertiser_N = np.array([0, 1, 2, 2, 3, 4, 4], np.int32)
+    slot_N = np.array([0, 0, -1, -1, -1, 1, 1], np.int32)
+    history = History(np.arange(7), advertiser_N, slot_N, np.array([24]), 24, advertisers=5, slots=2)
+    strikes, copies = Memory(strikes=Strikes(1, DAY, DAY)), Memory(copies=Copies(DAY))
+    queue_N = np.zeros(7, np.int32)
+
+    def sets(*memories: Memory) -> list[list[int]]:
+        part_N = find_parts(history, memories, [queue_N] * len(memories), most=1)
+        return sorted(np.flatnonzero(part_N == part).tolist() for part in range(part_N.max() + 1))
+
+    assert sets(strikes) == [[0], [1], [2, 3], [4], [5, 6]]
+    assert sets(copies) == [[0, 1], [2], [3], [4], [5, 6]]
+    assert sets(strikes, copies) == [[0, 1], [2, 3], [4], [5, 6]]
+    assert sets(Memory(capacity=Capacity(per_day=1))) == [[0, 1, 2, 3, 4, 5, 6]]
+    assert sets(Memory(capacity=Capacity(per_day=None))) == [[n] for n in range(7)]
