@@ -30,6 +30,7 @@ _FILES = (
     "truth.parquet",
     "quarantine.parquet",
     "search.parquet",
+    "examples.parquet",
 )
 
 

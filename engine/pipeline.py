@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.conclude.examples import examples_stage
 from engine.conclude.numbers import Numbers, estimate_stage
 from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
@@ -59,7 +60,8 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     numbers = estimate_stage(under_way, creatives, scored, ground)
     numbers.estimates[:] = with_replicates(under_way, creatives, scored, ground, numbers.estimates)
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
-    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched))
+    examples = examples_stage(under_way, creatives, scored, ground, numbers) if config.report.examples else None
+    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, examples))
     finish(under_way, creatives, scored, numbers)
     return Finished(under_way.directory.path, creatives, scored, numbers)
 

@@ -17,7 +17,7 @@ from engine.estimate.question import Prices, Question
 from engine.estimate.truth import true_values
 from engine.read.labelled import census, join_labels, read_truth, scored_sample
 from engine.read.shards import read_table
-from engine.records import WEIGHTINGS, Estimate, LabelledRows, LabelTable
+from engine.records import WEIGHTINGS, Estimate, Flags, LabelledRows, LabelTable
 from engine.report.summary import (
     truth_by_key,
 )
@@ -86,7 +86,7 @@ def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int |
     prepared = run.prepared
     labels = prepared.labels or _no_labels(len(run.config.policies))
     inside = join_labels(replayed.kept, labels, prepared.audits)
-    kept = _without_training(run, replayed)
+    kept = replayed.kept.filter(pa.array(outside_training(run, replayed)))
     rows = join_labels(kept, labels, prepared.audits)
     overlapping = len(inside.pi_n) - len(rows.pi_n)
     question = make_question(run, replayed, rows, billed, overlapping)
@@ -152,14 +152,14 @@ def sections_read(run: Run, table: StrategyTable) -> Mapping[str, ModelSection |
     return {name: section for name, section in known.items() if name in read}
 
 
-def _without_training(run: Run, replayed: Replayed) -> pa.Table:
-    """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
-    kept = replayed.kept
+def outside_training(run: Run, replayed: Replayed) -> Flags:
+    """Say which kept creatives came after the training of every compared model: labels of others may be learned."""
+    submitted = replayed.kept["submitted_at"]
     sections = sections_read(run, replayed.wanted.table).values()
     ends = [section.trained.until for section in sections if section.trained]
     if not ends:
-        return kept
-    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))
+        return np.ones(len(submitted), bool)
+    return np.asarray(pc.greater_equal(submitted, pa.scalar(max(ends), submitted.type)).to_numpy())
 
 
 def _scoring(price: float, billed: Mapping[str, Mapping[str, int | None]], strategy: str) -> float | None:

@@ -160,8 +160,11 @@ class ExecuteSection(Section):
 
 
 class ReportSection(Section):
+    """examples : show what some leaked, overkilled and swapped creatives say and show; without it no page holds any."""
+
     truth: str | None = None
     html: bool = True
+    examples: bool = False
 
 
 class Config(Section):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, ledger, score_chapters, search_chapter, wording
+from engine.report import chapters, examples_chapter, first_screen, ledger, score_chapters, search_chapter, wording
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -26,6 +26,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
     sections = (
         chapters.comparison(run),
         search_chapter.search(run),
+        examples_chapter.examples(run),
         chapters.segments(run, estimates, truth),
         chapters.every_metric(run),
         ledger.naive(run),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.example import ExampleSummary, read_example
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -183,6 +184,7 @@ class RunSummary:
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
+    examples: tuple[ExampleSummary, ...] | None = None
 
     @property
     def policy(self) -> str:
@@ -220,8 +222,12 @@ class RunSummary:
 
 
 def read_summary(summary: Mapping[str, Any]) -> RunSummary:
-    """Read the keys of summary.json. Raises KeyError where the file is not one that this engine wrote."""
+    """Read the keys of summary.json. Raises KeyError where the file is not one that this engine wrote.
+
+    `run`, the name, and `examples`, rows of schema.EXAMPLES, are no part of the file: who makes pages adds them.
+    """
     compare = summary["compare"] or {}
+    examples = summary.get("examples")
     return RunSummary(
         engine=summary["engine"],
         name=summary["run"],
@@ -252,6 +258,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
+        examples=None if examples is None else tuple(read_example(row) for row in examples),
     )
 
 
