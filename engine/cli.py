@@ -180,7 +180,10 @@ def _finish(config: Config, *, score_only: bool = False, scores_exist: bool = Fa
     from engine.pipeline import run as run_pipeline
     from engine.progress import on_stderr
 
-    return run_pipeline(config, on_stderr(), score_only=score_only, scores_exist=scores_exist)
+    finished = run_pipeline(config, on_stderr(), score_only=score_only, scores_exist=scores_exist)
+    for warning in finished.warnings:
+        typer.echo(f"backtest: warning: {warning}", err=True)
+    return finished
 
 
 def _validate(config: Config) -> None:

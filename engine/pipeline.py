@@ -11,6 +11,7 @@ from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
 from engine.conclude.search import billed_with, search_stage, with_picks
+from engine.conclude.tracked import track_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -25,12 +26,16 @@ from engine.store import RunDirectory
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that is complete: its directory, what was read and scored, and its numbers (None after `score`)."""
+    """A run that is complete: its directory, what was read and scored, and its numbers (None after `score`).
+
+    warnings : trackers that were not told.
+    """
 
     directory: Path
     creatives: Creatives
     scored: Scored
     numbers: Numbers | None
+    warnings: tuple[str, ...] = ()
 
 
 def run(config: Config, progress: Progress, *, score_only: bool = False, scores_exist: bool = False) -> Finished:
@@ -61,9 +66,9 @@ def run(config: Config, progress: Progress, *, score_only: bool = False, scores_
     numbers.estimates[:] = with_replicates(under_way, creatives, scored, ground, numbers.estimates)
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
     examples = examples_stage(under_way, creatives, scored, ground, numbers) if config.report.examples else None
-    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, examples))
+    summary = report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, examples))
     finish(under_way, creatives, scored, numbers)
-    return Finished(under_way.directory.path, creatives, scored, numbers)
+    return Finished(under_way.directory.path, creatives, scored, numbers, track_stage(under_way, summary))
 
 
 def open_run(config: Config, prepared: Prepared, progress: Progress) -> Run:

@@ -167,6 +167,28 @@ class ReportSection(Section):
     examples: bool = False
 
 
+class MlflowSection(Section):
+    """A tracking server and its experiment."""
+
+    uri: str
+    experiment: str = "ad-backtest"
+
+
+class TrackioSection(Section):
+    """A project; `space` or `server` where it is not kept on this machine."""
+
+    project: str = "ad-backtest"
+    space: str | None = None
+    server: str | None = None
+
+
+class TrackSection(Section):
+    """Trackers that are told of a finished run. Addresses may hold secrets: no file of the run holds this section."""
+
+    mlflow: MlflowSection | None = None
+    trackio: TrackioSection | None = None
+
+
 class Config(Section):
     run: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: int = 0
@@ -187,6 +209,7 @@ class Config(Section):
     store: StoreSection = StoreSection()
     execute: ExecuteSection = ExecuteSection()
     report: ReportSection = ReportSection()
+    track: TrackSection = TrackSection()
 
     def score_columns(self) -> dict[str, str]:
         """Return every score column, `v1.scam`, with the policy it scores."""
@@ -195,5 +218,5 @@ class Config(Section):
         return {f"{name}.{policy}": policy for name, policies in sources.items() for policy in policies}
 
     def decided(self) -> dict[str, object]:
-        """Return what decides the numbers: the config without `run`, `execute`, `report` and where runs are kept."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report", "store"})
+        """Return what decides the numbers: no `run`, `execute`, `report`, `track`, and not where runs are kept."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report", "track", "store"})
