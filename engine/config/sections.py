@@ -183,7 +183,7 @@ class TrackioSection(Section):
 
 
 class TrackSection(Section):
-    """Trackers that are told of a finished run. Addresses may hold secrets: no file of the run holds this section."""
+    """Trackers that are told of a finished run. Addresses may hold secrets: no file of the run holds them."""
 
     mlflow: MlflowSection | None = None
     trackio: TrackioSection | None = None
