@@ -72,6 +72,29 @@ def compare(config: ConfigPath, set_: Overrides = None, debug: Debug = False) ->
     _guarded(lambda: _compare(_load(config, set_)), debug)
 
 
+@app.command("label-plan")
+def label_plan(
+    config: ConfigPath,
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The plan; frame and audits beside it.")],
+    budget: Annotated[int | None, typer.Option(metavar="N", help="Creatives to label.")] = None,
+    width: Annotated[float | None, typer.Option(metavar="W", help="Label as many as this width needs.")] = None,
+    metric: Annotated[str, typer.Option(help="The number whose difference is to be narrowed.")] = "leakage_rate",
+    weighting: Annotated[str, typer.Option()] = "creatives",
+    policy: Annotated[str | None, typer.Option(help="Default: the first.")] = None,
+    reading: Annotated[str, typer.Option(help="machine or after_review.")] = "machine",
+    floor: Annotated[
+        float, typer.Option(help="Share of the labels that lies on all creatives.", min=0.01, max=1)
+    ] = 0.1,
+    audit_id: Annotated[str, typer.Option(help="What the labels' audit is called.")] = "label-plan",
+    texts: Annotated[bool, typer.Option("--texts", help="Show annotators the text columns.")] = False,
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Write which creatives to label next so that candidate − baseline is known best."""
+    wished = (metric, weighting, policy, reading, budget, width, floor)
+    _guarded(lambda: _label_plan(_load(config, set_), wished, Path(out), audit_id, texts), debug)
+
+
 @app.command("check-fidelity")
 def check_fidelity(
     config: ConfigPath,
@@ -201,6 +224,20 @@ def _plan(config: Config) -> None:
     from engine.progress import on_stderr
 
     typer.echo(plan_table(make_plan(config, on_stderr())))
+
+
+def _label_plan(
+    config: Config,
+    wished: tuple[str, str, str | None, str, int | None, float | None, float],
+    out: Path,
+    audit_id: str,
+    texts: bool,
+) -> None:
+    from engine.labelling.ground import Wish
+    from engine.labelling.plan import label_plan_text, plan_labels
+    from engine.progress import on_stderr
+
+    typer.echo(label_plan_text(plan_labels(config, Wish(*wished), out, on_stderr(), audit_id=audit_id, texts=texts)))
 
 
 def _fidelity(config: Config, strategy: str, at_least: float) -> None:

@@ -16,7 +16,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the slow ones to `scripts/test --all`, and say so."""
+    """Keep a file, and all files that start Ray, in one process; leave slow tests to `scripts/test --all`."""
+    on_ray = {item.path for item in items if item.get_closest_marker("cluster")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in on_ray else str(item.path)))
     if os.environ.get("BACKTEST_ALL"):
         return
     for item in items:

@@ -17,9 +17,9 @@ _EVERY = 23  # of many numbers, which are all made alike, so many are looked at
 
 
 def faults(summary: dict[str, Any]) -> list[str]:
-    """Return every way in which a summary, as the file holds it, breaks the schema; JSON knows no tuple and no NaN."""
-    held = json.loads(json.dumps(summary, allow_nan=False))
-    return [f"{'.'.join(map(str, fault.path))}: {fault.message}" for fault in VALIDATOR.iter_errors(held)]
+    """Return every way in which a summary breaks the schema; JSON knows no NaN."""
+    written = json.loads(json.dumps(summary, allow_nan=False))
+    return [f"{'.'.join(map(str, fault.path))}: {fault.message}" for fault in VALIDATOR.iter_errors(written)]
 
 
 def faults_of_some(summary: dict[str, Any]) -> list[str]:

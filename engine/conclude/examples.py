@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.conclude.exhibits import Exhibit, read_exhibits
-from engine.conclude.numbers import Numbers, outside_training
+from engine.conclude.numbers import Numbers, training_end
 from engine.estimate.delivery import MACHINE, delivery
 from engine.read.labelled import with_any
 from engine.read.sampling import uniform
@@ -97,7 +97,10 @@ def _judged(run: Run, replayed: Replayed, kept: Decided) -> Iterator[Chosen]:
         return
     at_n = pc.index_in(kept.rows["creative_id"], pa.array(labels.creative_id, pa.string()))
     y_n = np.append(with_any(labels.y_nP)[:, -1], np.int8(-1))[pc.fill_null(at_n, -1).to_numpy()]
-    y_n = np.where(outside_training(run, replayed), y_n, -1)
+    end = training_end(run, replayed.wanted.table)
+    if end is not None:  # a model may have learned the labels of what came before
+        submitted = kept.rows["submitted_at"]
+        y_n = np.where(pc.less(submitted, pa.scalar(end, submitted.type)).to_numpy(), -1, y_n)
     policy = run.config.policies[0] if len(run.config.policies) == 1 else ANY
     for s, (strategy, rules) in enumerate(zip(kept.strategies, kept.rules, strict=True)):
         given = delivery(strategy, rules, policy, MACHINE, counted=False)

@@ -7,7 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, examples_chapter, first_screen, ledger, score_chapters, search_chapter, wording
+from engine.report import (
+    chapters,
+    examples_chapter,
+    findings_chapter,
+    first_screen,
+    ledger,
+    score_chapters,
+    search_chapter,
+    wording,
+)
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -25,6 +34,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
     run = read_summary(summary)
     sections = (
         chapters.comparison(run),
+        findings_chapter.findings(run),
         search_chapter.search(run),
         examples_chapter.examples(run),
         chapters.segments(run, estimates, truth),

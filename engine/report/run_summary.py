@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.records import ANY, StratumAnswers
 from engine.report.example import ExampleSummary, read_example
+from engine.report.findings import FindingsSummary, read_findings
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -185,6 +186,7 @@ class RunSummary:
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
     examples: tuple[ExampleSummary, ...] | None = None
+    findings: FindingsSummary | None = None
 
     @property
     def policy(self) -> str:
@@ -259,6 +261,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
         examples=None if examples is None else tuple(read_example(row) for row in examples),
+        findings=read_findings(summary.get("findings")),
     )
 
 

@@ -37,6 +37,8 @@ def row(strategy: str = "live", segment: str = "all", baseline: str | None = Non
         effective_size=3.0,
         effective_events=1.0,
         support=1.0,
+        least=None,
+        most=None,
         warning=None,
         null_reason=values.get("null_reason"),
         formula="",
