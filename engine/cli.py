@@ -215,9 +215,12 @@ def _finish(
     from engine.pipeline import run as run_pipeline
     from engine.progress import on_stderr
 
-    return run_pipeline(
+    finished = run_pipeline(
         config, on_stderr(), score_only=score_only, scores_exist=scores_exist, side_by_side=side_by_side
     )
+    for warning in finished.warnings:
+        typer.echo(f"backtest: warning: {warning}", err=True)
+    return finished
 
 
 def _validate(config: Config) -> None:

@@ -39,6 +39,7 @@ _FILES = (
     "gates.json",
     "gates.xml",
     "gates.md",
+    "examples.parquet",
 )
 
 

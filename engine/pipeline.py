@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.conclude.examples import examples_stage
 from engine.conclude.numbers import Numbers, estimate_stage
 from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
 from engine.conclude.search import billed_with, search_stage, with_picks
+from engine.conclude.tracked import track_stage
 from engine.conclude.verdict import verdict_stage
 from engine.conclude.versus import versus_stage
 from engine.config.sections import Config
@@ -26,12 +28,16 @@ from engine.store import RunDirectory
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that is complete: its directory, what was read and scored, and its numbers (None after `score`)."""
+    """A run that is complete: its directory, what was read and scored, and its numbers (None after `score`).
+
+    warnings : trackers that were not told.
+    """
 
     directory: Path
     creatives: Creatives
     scored: Scored
     numbers: Numbers | None
+    warnings: tuple[str, ...] = ()
 
 
 def run(
@@ -71,9 +77,11 @@ def run(
     rules = rules_stage(under_way, creatives, scored, ground) if config.estimate.rules else {}
     verdict = verdict_stage(under_way, numbers.question)
     beside = versus_stage(under_way, creatives, scored, ground, numbers) if side_by_side else {}
-    report_stage(under_way, creatives, scored, numbers, Insight(rules, searched, verdict, beside))
+    examples = examples_stage(under_way, creatives, scored, ground, numbers) if config.report.examples else None
+    insight = Insight(rules, searched, verdict, beside, examples)
+    summary = report_stage(under_way, creatives, scored, numbers, insight)
     finish(under_way, creatives, scored, numbers, verdict.look if verdict else None)
-    return Finished(under_way.directory.path, creatives, scored, numbers)
+    return Finished(under_way.directory.path, creatives, scored, numbers, track_stage(under_way, summary))
 
 
 def open_run(config: Config, prepared: Prepared, progress: Progress) -> Run:

@@ -98,6 +98,24 @@ ESTIMATES = pa.schema(
     ]
 )
 
+EXAMPLES = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),  # leaked | overkilled | swapped
+        ("strategy", pa.string()),  # that leaked or overkilled it
+        pa.field("creative_id", pa.string(), nullable=False),
+        ("labels", pa.list_(pa.struct([("policy", pa.string()), ("label", pa.string())]))),
+        ("ways", pa.list_(pa.struct([("strategy", pa.string()), ("decision", pa.string()), ("rule", pa.string())]))),
+        ("scores", pa.list_(pa.struct([("column", pa.string()), ("score", pa.float64())]))),  # null: not asked for
+        (
+            "exposure",  # source: known | modelled | missing
+            pa.list_(pa.struct([("weighting", pa.string()), ("value", pa.float64()), ("source", pa.string())])),
+        ),
+        ("texts", pa.list_(pa.struct([("field", pa.string()), ("text", pa.string())]))),
+        ("pictures", pa.list_(pa.binary())),  # JPEG, encoded by the engine
+        ("notes", pa.list_(pa.string())),
+    ]
+)
+
 CREATIVES_FIELDS = {
     "creative_id": "text, unique",
     "advertiser_id": "text",

@@ -47,12 +47,13 @@ GATE_FILES = ("gates.json", "gates.xml", "gates.md")
 
 @dataclass(frozen=True)
 class Insight:
-    """What a run knows beside its numbers: the facts of each rule by strategy, what a sweep found, and the verdict."""
+    """What a run knows beside its numbers: facts of each rule, what a sweep found, the verdict, examples."""
 
     rules: Mapping[str, Sequence[RuleFacts]]
     searched: Searched | None
     verdict: Verdict | None = None
     versus: Mapping[str, Any] = field(default_factory=dict)
+    examples: pa.Table | None = None
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -67,15 +68,18 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
             store.commit_table(path / "truth.parquet", truth, run.identity)
         if insight.searched is not None:
             store.commit_table(path / "search.parquet", insight.searched.table(), run.identity)
-        made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "report.html": run.config.report.html}
-        made_now |= dict.fromkeys(GATE_FILES, insight.verdict)
+        if insight.examples is not None:
+            store.commit_table(path / "examples.parquet", insight.examples, run.identity)
+        made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "examples.parquet": insight.examples}
+        made_now |= {"report.html": run.config.report.html} | dict.fromkeys(GATE_FILES, insight.verdict)
         for name, made in made_now.items():
             if made is None or made is False:
                 run.directory.remove(name)
         summary = summarise(run, creatives, scored, numbers, insight)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         write_gates(run.directory, summary)
-        write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
+        tables = PageTables(estimates, truth, insight.examples)
+        write_pages(run.directory, summary, tables, html=run.config.report.html)
         step(estimates.num_rows)
     return summary
 
@@ -91,16 +95,24 @@ def write_gates(directory: store.RunDirectory, summary: dict[str, Any]) -> None:
         directory.write_text(name, text)
 
 
-def write_pages(
-    directory: store.RunDirectory, summary: dict[str, Any], estimates: pa.Table, truth: pa.Table | None, *, html: bool
-) -> None:
-    """Write report.md and report.html; the pages name the run, the summary does not."""
-    summary = summary | {"run": directory.path.name}
-    directory.write_text("report.md", render_markdown(summary, estimates, truth))
+@dataclass(frozen=True)
+class PageTables:
+    """The tables that pages are made from beside the summary: schema.ESTIMATES, the truth, schema.EXAMPLES."""
+
+    estimates: pa.Table
+    truth: pa.Table | None
+    examples: pa.Table | None
+
+
+def write_pages(directory: store.RunDirectory, summary: dict[str, Any], tables: PageTables, *, html: bool) -> None:
+    """Write report.md and report.html; the pages name the run and show examples, the summary does not."""
+    shown = tables.examples.to_pylist() if tables.examples is not None else None
+    summary = summary | {"run": directory.path.name, "examples": shown}
+    directory.write_text("report.md", render_markdown(summary, tables.estimates, tables.truth))
     if html:
         from engine.report.html import render_html
 
-        directory.write_text("report.html", render_html(summary, estimates, truth))
+        directory.write_text("report.html", render_html(summary, tables.estimates, tables.truth))
 
 
 def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -233,7 +245,7 @@ def _exposure_facts(config: Config, replayed: Replayed) -> dict[str, Any]:
     return {"refused": config.exposure.refused, "missing": missing}
 
 
-def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], pa.Table, pa.Table | None]:
+def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], PageTables]:
     """Read back what the pages are made from.
 
     Raises
@@ -245,11 +257,12 @@ def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], 
     if manifest.get("state") != "complete" or not isinstance(files, dict):
         raise DataError(f"{directory.path}: holds no finished run; run it first")
     tables = {}
-    for name in ("estimates.parquet", "truth.parquet"):
+    for name in ("estimates.parquet", "truth.parquet", "examples.parquet"):
         found = store.find_committed(directory.path / name, identity) if name in files else None
         if name in files and (found is None or found.hash != files[name]):
             raise DataError(f"{directory.path / name}: is not the file of the finished run; run it again")
         tables[name] = store.read_committed(found) if found else None
     estimates = tables["estimates.parquet"]
     assert estimates is not None
-    return json.loads((directory.path / "summary.json").read_text()), estimates, tables["truth.parquet"]
+    summary = json.loads((directory.path / "summary.json").read_text())
+    return summary, PageTables(estimates, tables["truth.parquet"], tables["examples.parquet"])

@@ -199,8 +199,33 @@ class ExecuteSection(Section):
 
 
 class ReportSection(Section):
+    """examples : show what some leaked, overkilled and swapped creatives say and show; without it no page holds any."""
+
     truth: str | None = None
     html: bool = True
+    examples: bool = False
+
+
+class MlflowSection(Section):
+    """A tracking server and its experiment."""
+
+    uri: str
+    experiment: str = "ad-backtest"
+
+
+class TrackioSection(Section):
+    """A project; `space` or `server` where it is not kept on this machine."""
+
+    project: str = "ad-backtest"
+    space: str | None = None
+    server: str | None = None
+
+
+class TrackSection(Section):
+    """Trackers that are told of a finished run. Addresses may hold secrets: no file of the run holds them."""
+
+    mlflow: MlflowSection | None = None
+    trackio: TrackioSection | None = None
 
 
 class Config(Section):
@@ -224,6 +249,7 @@ class Config(Section):
     store: StoreSection = StoreSection()
     execute: ExecuteSection = ExecuteSection()
     report: ReportSection = ReportSection()
+    track: TrackSection = TrackSection()
 
     @model_validator(mode="after")
     def _reviewers_named(self) -> Config:
@@ -243,5 +269,5 @@ class Config(Section):
         return {f"{name}.{policy}": policy for name, policies in sources.items() for policy in policies}
 
     def decided(self) -> dict[str, object]:
-        """Return what decides the numbers: the config without `run`, `execute`, `report` and where runs are kept."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report", "store"})
+        """Return what decides the numbers: no `run`, `execute`, `report`, `track`, and not where runs are kept."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"run", "execute", "report", "track", "store"})

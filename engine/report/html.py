@@ -56,6 +56,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["draw"] = _drawn
+    environment.filters["inline"] = _inlined
     environment.tests["record"] = lambda value, name: type(value).__name__ == name
     return environment
 
@@ -67,6 +68,11 @@ def _clean(value: object) -> object:
 
 def _drawn(picture: Picture) -> str:
     return _trusted(draw(picture))
+
+
+def _inlined(jpeg: bytes) -> str:
+    """Write a picture of the engine's own making as an address that needs no request."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def _trusted(markup: str) -> str:

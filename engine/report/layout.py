@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from engine.report import (
     chapters,
+    examples_chapter,
     findings_chapter,
     first_screen,
     gates,
@@ -39,6 +40,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
         versus_chapter.versus(run),
         findings_chapter.findings(run),
         search_chapter.search(run),
+        examples_chapter.examples(run),
         chapters.segments(run, estimates, truth),
         chapters.every_metric(run),
         ledger.naive(run),

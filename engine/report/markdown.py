@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.report.layout import build_page
-from engine.report.page import Block, Cell, Fold, Gallery, Grid, Group, Points, Text
+from engine.report.page import Block, Cell, Exhibit, Fold, Gallery, Grid, Group, Points, Text
 from engine.report.wording import plain
 
 _ENTITIES = str.maketrans(
@@ -71,8 +71,20 @@ def _block(block: Block) -> Iterator[str]:
             for inner in blocks:
                 yield from _block(inner)
             yield from ("</details>", "")
+        case Exhibit():
+            yield from _exhibit(block)
         case Gallery():
             return
+
+
+def _exhibit(exhibit: Exhibit) -> Iterator[str]:
+    """Yield a creative as a list; its pictures stand in the HTML alone."""
+    yield f"- **{escape(exhibit.title)}**"
+    pairs = [*exhibit.texts, *exhibit.facts]
+    yield from (f"  - *{escape(name)}*: {escape(words)}" for name, words in pairs)
+    notes = [*exhibit.notes, *([f"{len(exhibit.pictures)} pictures: see report.html"] if exhibit.pictures else [])]
+    yield from (f"  - {_line(note)}" for note in notes)
+    yield ""
 
 
 def _grid(grid: Grid) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A page as records: what it says and in which order, nothing about how it looks.
 
-    Page → Section → blocks: Text, Points, Grid, Picture (Tradeoff, Dots, Shape, Reliability), Fold (more blocks)
+    Page → Section → blocks: Text, Points, Grid, Exhibit, Picture (Tradeoff, Dots, Shape, Reliability), Fold (more)
 
 Text in them is raw: each renderer cleans and escapes it on the way out.
 """
@@ -164,7 +164,18 @@ class Fold:
     open: bool = False
 
 
-Block = Text | Points | Grid | Gallery | Fold
+@dataclass(frozen=True)
+class Exhibit:
+    """A creative. facts, texts : name → words; a text is what an advertiser wrote. pictures : JPEG files of ours."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    texts: tuple[tuple[str, str], ...]
+    pictures: tuple[bytes, ...]
+    notes: tuple[str, ...]
+
+
+Block = Text | Points | Grid | Gallery | Fold | Exhibit
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.example import ExampleSummary, read_example
 from engine.report.findings import FindingsSummary, read_findings
 from engine.report.gates import VerdictSummary, read_verdict
 from engine.report.lookup import Key, Number, Numbers, numbers_of
@@ -187,6 +188,7 @@ class RunSummary:
     strata: tuple[StratumAnswers, ...] = ()
     verdict: VerdictSummary | None = None
     versus: Mapping[str, Any] = field(default_factory=dict)
+    examples: tuple[ExampleSummary, ...] | None = None
     findings: FindingsSummary | None = None
 
     @property
@@ -225,8 +227,12 @@ class RunSummary:
 
 
 def read_summary(summary: Mapping[str, Any]) -> RunSummary:
-    """Read the keys of summary.json. Raises KeyError where the file is not one that this engine wrote."""
+    """Read the keys of summary.json. Raises KeyError where the file is not one that this engine wrote.
+
+    `run`, the name, and `examples`, rows of schema.EXAMPLES, are no part of the file: who makes pages adds them.
+    """
     compare = summary["compare"] or {}
+    examples = summary.get("examples")
     return RunSummary(
         engine=summary["engine"],
         name=summary["run"],
@@ -259,6 +265,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         verdict=read_verdict(summary.get("verdict")),
         versus=summary.get("versus") or {},
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
+        examples=None if examples is None else tuple(read_example(row) for row in examples),
         findings=read_findings(summary.get("findings")),
     )
 

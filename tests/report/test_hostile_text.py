@@ -97,7 +97,25 @@ def poisoned(make: Callable[..., Run], words: Sequence[str]) -> Run:
     summary |= {"warnings": list(words), "assumptions": list(words)}
     summary["period"]["from"] = words[5]
     summary["exposure"] = {"refused": words[10], "imputed": {}, "missing": {}}
+    summary["examples"] = [_example(words, i) for i in range(len(words))]
     return summary, _reasoned(estimates, words), truth
+
+
+def _example(words: Sequence[str], i: int) -> dict[str, Any]:
+    """Return a row of schema.EXAMPLES that is hostile throughout."""
+    word, other = words[i], words[i - 1]
+    return {
+        "kind": "leaked",
+        "strategy": words[0],
+        "creative_id": word,
+        "labels": [{"policy": other, "label": word}],
+        "ways": [{"strategy": word, "decision": "APPROVE", "rule": other}],
+        "scores": [{"column": word, "score": 0.5}],
+        "exposure": [{"weighting": "spend", "value": 1.0, "source": word}],
+        "texts": [{"field": other, "text": word}, {"field": word, "text": None}],
+        "pictures": [],
+        "notes": [word, other],
+    }
 
 
 def _storable(word: str) -> str:
