@@ -55,21 +55,28 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         store.commit_table(path / "quarantine.parquet", creatives.quarantine, run.identity)
         if truth is not None:
             store.commit_table(path / "truth.parquet", truth, run.identity)
-        if insight.searched is not None:
-            store.commit_table(path / "search.parquet", insight.searched.table(), run.identity)
-        made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "report.html": run.config.report.html}
+        search = insight.searched.table() if insight.searched else None
+        if search is not None:
+            store.commit_table(path / "search.parquet", search, run.identity)
+        made_now = {"truth.parquet": truth, "search.parquet": search, "report.html": run.config.report.html}
         for name, made in made_now.items():
             if made is None or made is False:
                 run.directory.remove(name)
         summary = summarise(run, creatives, scored, numbers, insight)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-        write_pages(run.directory, summary, estimates, truth, html=run.config.report.html)
+        write_pages(run.directory, summary, estimates, truth, search, html=run.config.report.html)
         step(estimates.num_rows)
     return summary
 
 
 def write_pages(
-    directory: store.RunDirectory, summary: dict[str, Any], estimates: pa.Table, truth: pa.Table | None, *, html: bool
+    directory: store.RunDirectory,
+    summary: dict[str, Any],
+    estimates: pa.Table,
+    truth: pa.Table | None,
+    search: pa.Table | None,
+    *,
+    html: bool,
 ) -> None:
     """Write report.md and report.html; the pages name the run, the summary does not."""
     summary = summary | {"run": directory.path.name}
@@ -77,7 +84,7 @@ def write_pages(
     if html:
         from engine.report.html import render_html
 
-        directory.write_text("report.html", render_html(summary, estimates, truth))
+        directory.write_text("report.html", render_html(summary, estimates, truth, search))
 
 
 def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -201,7 +208,9 @@ def _exposure_facts(config: Config, replayed: Replayed) -> dict[str, Any]:
     return {"refused": config.exposure.refused, "missing": missing}
 
 
-def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], pa.Table, pa.Table | None]:
+def check_report_inputs(
+    directory: store.RunDirectory,
+) -> tuple[dict[str, Any], pa.Table, pa.Table | None, pa.Table | None]:
     """Read back what the pages are made from.
 
     Raises
@@ -213,11 +222,12 @@ def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], 
     if manifest.get("state") != "complete" or not isinstance(files, dict):
         raise DataError(f"{directory.path}: holds no finished run; run it first")
     tables = {}
-    for name in ("estimates.parquet", "truth.parquet"):
+    for name in ("estimates.parquet", "truth.parquet", "search.parquet"):
         found = store.find_committed(directory.path / name, identity) if name in files else None
         if name in files and (found is None or found.hash != files[name]):
             raise DataError(f"{directory.path / name}: is not the file of the finished run; run it again")
         tables[name] = store.read_committed(found) if found else None
     estimates = tables["estimates.parquet"]
     assert estimates is not None
-    return json.loads((directory.path / "summary.json").read_text()), estimates, tables["truth.parquet"]
+    summary = json.loads((directory.path / "summary.json").read_text())
+    return summary, estimates, tables["truth.parquet"], tables["search.parquet"]

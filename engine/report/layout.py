@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, ledger, score_chapters, search_chapter, wording
+from engine.report import chapters, first_screen, frontier, ledger, score_chapters, search_chapter, wording
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
 
-def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> Page:
+def build_page(
+    summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None, search: pa.Table | None = None
+) -> Page:
     """Lay out the page.
 
     Parameters
@@ -21,10 +23,12 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
     estimates : schema.ESTIMATES.
     truth : columns strategy, baseline, policy, segment_by, segment, weighting, reading, metric, truth;
         None where no simulation knows it.
+    search : schema.SEARCH; None where the run has no sweep, or where nothing is drawn.
     """
     run = read_summary(summary)
     sections = (
         chapters.comparison(run),
+        frontier.frontier(run, search),
         search_chapter.search(run),
         chapters.segments(run, estimates, truth),
         chapters.every_metric(run),

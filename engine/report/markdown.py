@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.report.layout import build_page
-from engine.report.page import Block, Cell, Fold, Gallery, Grid, Group, Points, Text
+from engine.report.page import Block, Cell, Fold, Frontier, Gallery, Grid, Group, Points, Text
 from engine.report.wording import plain
 
 _ENTITIES = str.maketrans(
@@ -36,8 +36,8 @@ def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.T
     lines += ["### What these numbers cannot tell", ""]
     lines += [line for points in page.unknowns for line in _block(points)]
     for section in page.sections:
-        lines += [f"## {escape(section.title)}", ""]
-        lines += [line for block in section.blocks for line in _block(block)]
+        if found := [line for block in section.blocks for line in _block(block)]:
+            lines += [f"## {escape(section.title)}", "", *found]
     return "\n".join([*lines, _line(page.imprint), ""])
 
 
@@ -66,7 +66,7 @@ def _block(block: Block) -> Iterator[str]:
             for inner in blocks:
                 yield from _block(inner)
             yield from ("</details>", "")
-        case Gallery():
+        case Gallery() | Frontier():
             return
 
 

@@ -1,12 +1,13 @@
 """A page as records: what it says and in which order, nothing about how it looks.
 
-    Page → Section → blocks: Text, Points, Grid, Picture (Tradeoff, Dots, Shape, Reliability), Fold (more blocks)
+    Page → Section → blocks: Text, Points, Grid, Picture (Tradeoff, Dots, Shape, Reliability), Frontier, Fold (blocks)
 
 Text in them is raw: each renderer cleans and escapes it on the way out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.report.lookup import Number
@@ -156,6 +157,61 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """Everything that was tried, in that order; the numbers are shares in [0, 1], one a point.
+
+    names : of each point, "" for all where the values of `parameters` name it. ranges : low and high of leakage,
+    overkill and review of the points that are written in full.
+    """
+
+    leakage: tuple[float, ...]
+    overkill: tuple[float, ...]
+    review: tuple[float, ...]
+    names: tuple[str, ...]
+    parameters: Mapping[str, tuple[str, ...]]
+    ranges: Mapping[int, tuple[tuple[float | None, float | None], ...]]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A strategy of the run among all that was tried."""
+
+    name: str
+    look: Look
+    leakage: Number
+    overkill: Number
+    review: Number
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit that the reader moves, in percent as decimal text: where it starts, its most and its step."""
+
+    start: str
+    most: str
+    step: str
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Leakage against overkill with review load as size, and limits that a reader moves.
+
+    what : what a point is, such as `setting`. subject : whose settings, "" where each point has a name.
+    """
+
+    key: str
+    caption: str
+    what: str
+    subject: str
+    cloud: Cloud
+    marked: tuple[Marked, ...]
+    baseline: str | None
+    review: Limit
+    overkill: Limit
+    formulas: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Fold:
     """Blocks that a reader opens."""
 
@@ -164,7 +220,7 @@ class Fold:
     open: bool = False
 
 
-Block = Text | Points | Grid | Gallery | Fold
+Block = Text | Points | Grid | Gallery | Frontier | Fold
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,10 @@ class PickSummary:
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """A sweep. numbers : metric or metric.weighting, as the config writes them. on_front : settings on the front."""
+    """A sweep. numbers : metric or metric.weighting, as the config writes them. on_front : settings on the front.
+
+    weighting : of a bare metric.
+    """
 
     strategy: str
     policy: str
@@ -145,6 +148,7 @@ class SearchSummary:
     picks: tuple[PickSummary, ...]
     on_front: int
     front: tuple[TrialSummary, ...]
+    weighting: str = "creatives"
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,7 @@ def _search(row: Mapping[str, Any] | None) -> SearchSummary | None:
     picks = (PickSummary(p["name"], p["goal"], _trial(p["trial"]) if p["trial"] else None) for p in row["picks"])
     front = tuple(_trial(trial) for trial in row["front"])
     facts = (row["strategy"], row["policy"], row["reading"], tuple(row["numbers"]), row["tried"])
-    return SearchSummary(*facts, tuple(picks), row["on_front"], front)
+    return SearchSummary(*facts, tuple(picks), row["on_front"], front, row.get("weighting", "creatives"))
 
 
 def _trial(row: Mapping[str, Any]) -> TrialSummary:

@@ -143,7 +143,14 @@ def test_payloads_are_shown_as_the_text_they_are(page: str) -> None:
         assert PAYLOADS[i] in said
 
 
-@pytest.mark.parametrize("raw", ["<script", "</script", "<img", "<iframe", "<!--", "<![CDATA", '"><svg on'])
+def test_the_page_has_its_two_scripts_and_no_more(page: str) -> None:
+    assert page.count("<script") == page.count("</script") == 2
+    assert page.count('<script type="application/json" id="data">') == page.count("<script>") == 1
+
+
+@pytest.mark.parametrize(
+    "raw", ["<script>alert", "</script><script>alert", "<img", "<iframe", "<!--", "<![CDATA", '"><svg on']
+)
 def test_nothing_of_a_payload_is_markup_in_the_page(page: str, raw: str) -> None:
     assert raw not in page
 
