@@ -45,15 +45,12 @@ def frontier(run: RunSummary, search: pa.Table | None) -> Section | None:
     if len(cloud.leakage) + (len(marked) if subject else 0) < 2 or not cloud.leakage:
         return None
     base = next((m for m in marked if m.name == run.baseline), None)
-    limits = (
-        _limit(cloud.review, base.review if base else None),
-        _limit(cloud.overkill, base.overkill if base else None),
-    )
+    review = _limit(cloud.review, base.review.estimate if base else None)
+    overkill = _limit(cloud.overkill, base.overkill.estimate if base else None)
     caption = _caption(run, key, cloud, tried, what, subject)
     formulas = tuple((name, run.formulas.get(name, "")) for name in METRICS)
-    block = Frontier(
-        "frontier", caption, what, subject, cloud, marked, base.name if base else None, *limits, formulas
-    )  # fmt: skip
+    name = base.name if base else None
+    block = Frontier("frontier", caption, what, subject, cloud, marked, name, review, overkill, formulas)
     return Section("frontier", "The frontier", (block,))
 
 
@@ -156,9 +153,9 @@ def _key(key: Key, name: str, metric: str, weighting: str) -> Key:
     return Key(name, key.policy, metric, weighting or key.weighting, key.reading)
 
 
-def _limit(shares: tuple[float, ...], base: Number | None) -> Limit:
+def _limit(shares: tuple[float, ...], base: float | None) -> Limit:
     """Start where the baseline stands, else at the end, where everything is allowed; both rounded up to a step."""
-    start = 100 * (base.estimate or 0.0) if base is not None else None
+    start = None if base is None else 100 * base
     most = max(100 * max(shares), start or 0.0)
     places = max(-math.floor(math.log10(most / _STEPS)), 0) if most > 0 else 1
     step = 10.0**-places

@@ -181,7 +181,7 @@
     for (const point of marked) {
       if (squared(point) <= distance) [closest, distance] = [{ ...point, named: true }, squared(point)];
     }
-    for (const i of every) {
+    for (const i of order) {
       const square = (x(overkill[i]) - at.x) ** 2 + (y(leakage[i]) - at.y) ** 2;
       if (square < distance) [closest, distance] = [i, square];
     }
