@@ -20,7 +20,8 @@ from engine.estimate.metrics import FORMULAS
 from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.reliability import reliability_curves
 from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design
-from engine.report.markdown import render_markdown
+from engine.report.layout import build_page
+from engine.report.markdown import page_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
     Facts,
@@ -79,12 +80,12 @@ def write_pages(
     html: bool,
 ) -> None:
     """Write report.md and report.html; the pages name the run, the summary does not."""
-    summary = summary | {"run": directory.path.name}
-    directory.write_text("report.md", render_markdown(summary, estimates, truth))
+    page = build_page(summary | {"run": directory.path.name}, estimates, truth, search)
+    directory.write_text("report.md", page_markdown(page))
     if html:
-        from engine.report.html import render_html
+        from engine.report.html import page_html
 
-        directory.write_text("report.html", render_html(summary, estimates, truth, search))
+        directory.write_text("report.html", page_html(page))
 
 
 def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:

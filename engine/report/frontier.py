@@ -20,12 +20,11 @@ from engine.report import wording
 from engine.report.cells import look_of
 from engine.report.lookup import Key, Number
 from engine.report.page import Cloud, Frontier, Limit, Marked, Section
-from engine.report.run_summary import RunSummary, SearchSummary
+from engine.report.run_summary import FRONTIER, RunSummary, SearchSummary
 
-METRICS = ("leakage_rate", "overkill_rate", "review_rate")
 MOST_IN_FULL = 3000  # points; of more, the front and what was picked alone have intervals on the page
 _STEPS = 200  # a limit has at least so many steps
-_Written = tuple[str, str, str]  # the numbers of METRICS as search.parquet writes them
+_Written = tuple[str, str, str]  # the numbers of FRONTIER as search.parquet writes them
 
 
 def frontier(run: RunSummary, search: pa.Table | None) -> Section | None:
@@ -48,7 +47,7 @@ def frontier(run: RunSummary, search: pa.Table | None) -> Section | None:
     review = _limit(cloud.review, base.review.estimate if base else None)
     overkill = _limit(cloud.overkill, base.overkill.estimate if base else None)
     caption = _caption(run, key, cloud, tried, what, subject)
-    formulas = tuple((name, run.formulas.get(name, "")) for name in METRICS)
+    formulas = tuple((name, run.formulas.get(name, "")) for name in FRONTIER)
     name = base.name if base else None
     block = Frontier("frontier", caption, what, subject, cloud, marked, name, review, overkill, formulas)
     return Section("frontier", "The frontier", (block,))
@@ -113,7 +112,7 @@ def _written(found: SearchSummary | None) -> _Written | None:
     """Return how the sweep writes leakage, overkill and review load; None where it lacks one."""
     if found is None:
         return None
-    names = [next((n for n in found.numbers if n.partition(".")[0] == metric), None) for metric in METRICS]
+    names = [next((n for n in found.numbers if n.partition(".")[0] == metric), None) for metric in FRONTIER]
     leakage, overkill, review = names
     return None if leakage is None or overkill is None or review is None else (leakage, overkill, review)
 
@@ -121,7 +120,7 @@ def _written(found: SearchSummary | None) -> _Written | None:
 def _reading(run: RunSummary) -> str:
     """After review, unless a strategy has numbers of the machine alone."""
     for name in run.names:
-        numbers = [[run.number(name, metric, reading=r) for metric in METRICS] for r in wording.READINGS]
+        numbers = [[run.number(name, metric, reading=r) for metric in FRONTIER] for r in wording.READINGS]
         alone, reviewed = (all(n.estimate is not None for n in each) for each in numbers)
         if alone and not reviewed and name != LOGGED:
             return "machine"
@@ -133,7 +132,7 @@ def _strategies_cloud(run: RunSummary, key: Key) -> tuple[Cloud, int]:
     names = dict.fromkeys([*(s.name for s in run.strategies), *(number.key.strategy for number in run.headline)])
     found: list[tuple[str, list[Number]]] = []
     for name in names:
-        numbers = [run.headline.get(_key(key, name, metric, "")) for metric in METRICS]
+        numbers = [run.headline.get(_key(key, name, metric, "")) for metric in FRONTIER]
         if all(number.estimate is not None for number in numbers):
             found.append((name, numbers))
     leakage, overkill, review = (tuple(each[k].estimate or 0.0 for _, each in found) for k in range(3))
@@ -144,7 +143,7 @@ def _strategies_cloud(run: RunSummary, key: Key) -> tuple[Cloud, int]:
 def _marked(run: RunSummary, name: str, key: Key, weightings: tuple[str, ...]) -> Marked:
     numbers = (
         replace(run.headline.get(_key(key, name, metric, weighting)), truth=None)  # the first screen shows it
-        for metric, weighting in zip(METRICS, weightings, strict=True)
+        for metric, weighting in zip(FRONTIER, weightings, strict=True)
     )
     return Marked(name, look_of(run, name), *numbers)
 

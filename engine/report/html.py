@@ -48,9 +48,13 @@ def render_html(
     ------
     KeyError : the summary lacks a key.
     """
+    return page_html(build_page(summary, estimates, truth, search))
+
+
+def page_html(page: Page) -> str:
+    """Write a page as HTML."""
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     template = _environment().get_template("template.html")
-    page = build_page(summary, estimates, truth, search)
     return template.render(
         page=page,
         style=_trusted(style),

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.report.layout import build_page
-from engine.report.page import Block, Cell, Fold, Frontier, Gallery, Grid, Group, Points, Text
+from engine.report.page import Block, Cell, Fold, Frontier, Gallery, Grid, Group, Page, Points, Text
 from engine.report.wording import plain
 
 _ENTITIES = str.maketrans(
@@ -27,7 +27,11 @@ _OPENING = re.compile(r"^\s*(?:[-+=#:\[]|\d{1,9}[.)])")
 
 def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> str:
     """Render the page of a run as Markdown: same input, same text. Parameters as in `html.render_html`."""
-    page = build_page(summary, estimates, truth)
+    return page_markdown(build_page(summary, estimates, truth))
+
+
+def page_markdown(page: Page) -> str:
+    """Write a page as Markdown."""
     lines = [f"# {escape(page.run)}", "", _line(page.question), ""]
     lines += [
         line for answer in page.answers for line in (f"**{escape(answer.words)}** {escape(answer.number)}".rstrip(), "")

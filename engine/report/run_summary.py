@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
+FRONTIER = ("leakage_rate", "overkill_rate", "review_rate")  # what every strategy shows in one picture
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class SearchSummary:
 class RunSummary:
     """A run as summary.json tells it. Text is as it stands in the file: not yet safe to print.
 
-    counts, labels : a name that the file lacks counts 0.
+    counts, labels : a name that the file lacks counts 0. headline : every number of the strategies that a page shows,
+    of the others what `FRONTIER` names.
     """
 
     engine: str
@@ -188,27 +191,25 @@ class RunSummary:
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
 
-    @property
+    @cached_property
     def policy(self) -> str:
         """The policy of the first screen: the only one, else `any`, else the first."""
         estimated = {number.key.policy for number in self.headline}
         return ANY if len(self.policies) > 1 and ANY in estimated else self.policies[0]
 
-    @property
+    @cached_property
     def every_policy(self) -> tuple[str, ...]:
         """All policies that have numbers, that of the first screen first."""
         names = (self.policy, *self.policies, *(number.key.policy for number in self.headline))
         return tuple(dict.fromkeys(names))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The strategies that a page shows: the compared pair first, then as in the config."""
-        pair = [name for name in (self.baseline, self.candidate) if name is not None]
-        rest = [strategy.name for strategy in self.strategies]
-        rest += [number.key.strategy for number in self.headline]
-        return tuple(dict.fromkeys([*pair, *rest]))[:MOST_STRATEGIES]
+        rest = [*(strategy.name for strategy in self.strategies), *(number.key.strategy for number in self.headline)]
+        return _shown(self.baseline, self.candidate, rest)
 
-    @property
+    @cached_property
     def left_out(self) -> int:
         """How many strategies have numbers that no page shows."""
         return len({number.key.strategy for number in self.headline} - set(self.names))
@@ -244,7 +245,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         assumptions=tuple(summary["assumptions"]),
         warnings=tuple(summary["warnings"]),
         exposure=_exposure(summary["exposure"]),
-        headline=numbers_of(summary["headline"]),
+        headline=_headline(summary, compare.get("baseline"), compare.get("candidate")),
         paired=numbers_of(summary["paired"]),
         naive=tuple(_naive(row) for row in summary["naive"]),
         swap=_swap(summary["swap"]),
@@ -257,6 +258,20 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
     )
+
+
+def _shown(baseline: str | None, candidate: str | None, names: Iterable[str]) -> tuple[str, ...]:
+    pair = [name for name in (baseline, candidate) if name is not None]
+    return tuple(dict.fromkeys([*pair, *names]))[:MOST_STRATEGIES]
+
+
+def _headline(summary: Mapping[str, Any], baseline: str | None, candidate: str | None) -> Numbers:
+    """Read the numbers over all segments, leaving out what no page shows: a thousand strategies have 132,000."""
+    rows = summary["headline"]
+    named = [*(row["name"] for row in summary["strategies"]), *(row["strategy"] for row in rows)]
+    shown = set(_shown(baseline, candidate, named))
+    seen = (r for r in rows if r["strategy"] in shown or (r["metric"] in FRONTIER and r["inference"] == "history"))
+    return numbers_of(seen)
 
 
 def _strategy(row: Mapping[str, Any]) -> StrategySummary:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from record import Bench
 
-NAMES = ("ci", "coverage", "replay", "score")
+NAMES = ("ci", "coverage", "replay", "report", "score")
 
 
 def main() -> None:
