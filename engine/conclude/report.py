@@ -117,6 +117,9 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "segments": [list(pair) for pair in zip(question.segments.by, question.segments.name, strict=True)],
         "confidence": question.confidence,
         "strategies": strategy_facts(facts),
+        "models": {
+            name: {"contents": count, "asked": scored.billed.get(name, {})} for name, count in scored.contents.items()
+        },
         "compare": config.compare.model_dump() if config.compare else None,
         "labels": _label_counts(run, numbers),
         "strata": [asdict(stratum) for stratum in run.prepared.labels.strata] if run.prepared.labels else [],

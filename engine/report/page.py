@@ -22,6 +22,16 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A number as a bar from 0 with its interval, all places as shares of the column's width."""
+
+    zero: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One cell: its text, the interval and truth beneath it, and what it rests on."""
 
@@ -33,6 +43,7 @@ class Cell:
     tone: str = "name"  # name, number, code, words, or `heat` with its level and direction
     look: Look | None = None
     bar: float | None = None  # share in [0, 1]
+    span: Span | None = None
 
 
 @dataclass(frozen=True)

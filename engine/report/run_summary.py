@@ -119,6 +119,15 @@ class AgreementSummary:
 
 
 @dataclass(frozen=True)
+class ModelSummary:
+    """How many contents a model scored for the run, and by strategy how many it alone asks for; None: nobody knows."""
+
+    name: str
+    contents: int
+    asked: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
 class TrialSummary:
     """A setting that was tried. points : number as written → estimate, low, high, reason."""
 
@@ -190,6 +199,7 @@ class RunSummary:
     formulas: Mapping[str, str]
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
+    models: tuple[ModelSummary, ...] = ()
 
     @cached_property
     def policy(self) -> str:
@@ -257,6 +267,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         formulas=summary["formulas"],
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
+        models=tuple(ModelSummary(name, **row) for name, row in (summary.get("models") or {}).items()),
     )
 
 
