@@ -7,7 +7,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.report import chapters, first_screen, frontier, ledger, score_chapters, search_chapter, wording
+from engine.report import (
+    chapters,
+    first_screen,
+    frontier,
+    ledger,
+    score_chapters,
+    search_chapter,
+    strategies_chapter,
+    wording,
+)
 from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
@@ -35,7 +44,7 @@ def build_page(
         ledger.naive(run),
         score_chapters.scores(run),
         score_chapters.reliability(run),
-        ledger.strategies(run),
+        strategies_chapter.strategies(run),
         ledger.reading(run),
         ledger.labels(run),
         ledger.formulas(run),

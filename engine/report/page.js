@@ -121,11 +121,12 @@
 
   function say(most, refused, chosen) {
     const fit = every.filter((i) => review[i] <= most && overkill[i] <= refused).length;
-    const among = `${counted(fit)} of ${counted(every.length)} ${several} keep to these limits`;
+    const [a, b] = limits.map((limit) => limit.number.value === "" ? "anything" : `${limit.number.value}\u00a0%`);
+    const among = `Limits: ${a} to review, ${b} overkill. ${counted(fit)} of ${counted(every.length)} ${several} keep to them`;
     if (chosen === undefined) {
       get("best-name").textContent = "Nothing keeps to these limits.";
       get("best-numbers").textContent = "";
-      get("best-among").textContent = "";
+      get("best-among").textContent = `${among}.`;
       return;
     }
     const point = pointOf(chosen), same = equals(point) - 1;
