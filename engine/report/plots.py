@@ -86,7 +86,7 @@ def cross(axes: Axes, spot: Spot) -> None:
         axes.plot(ends, [y, y], color=colour, linewidth=1.3)
     if (ends := _ends(spot.y)) is not None:
         axes.plot([x, x], ends, color=colour, linewidth=1.3)
-    axes.plot([x], [y], marker, color=colour, markersize=7)
+    axes.plot([x], [y], marker, color=colour, markersize=7, clip_on=False)
     if spot.x.truth is not None and spot.y.truth is not None:
         truth = [_percent(spot.x.truth)], [_percent(spot.y.truth)]
         axes.plot(*truth, marker, markerfacecolor="none", markeredgecolor=colour, markersize=9, markeredgewidth=1.2)

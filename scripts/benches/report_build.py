@@ -1,4 +1,4 @@
-"""`python report_build.py FOLDER`: build both pages from the files of a folder; print the seconds it took."""
+"""`python report_build.py FOLDER`: build both pages of a folder; print the seconds it took, and of the processor."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def build(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(build(Path(sys.argv[1])))
+    print(build(Path(sys.argv[1])), time.process_time())
