@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ ConfigPath = Annotated[str, typer.Argument(metavar="CONFIG", help="A run's YAML 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=v", help="Override a config key; repeatable.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")]
 
 
@@ -70,6 +72,29 @@ def compare(config: ConfigPath, set_: Overrides = None, debug: Debug = False) ->
     _guarded(lambda: _compare(_load(config, set_)), debug)
 
 
+@app.command("label-plan")
+def label_plan(
+    config: ConfigPath,
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The plan; frame and audits beside it.")],
+    budget: Annotated[int | None, typer.Option(metavar="N", help="Creatives to label.")] = None,
+    width: Annotated[float | None, typer.Option(metavar="W", help="Label as many as this width needs.")] = None,
+    metric: Annotated[str, typer.Option(help="The number whose difference is to be narrowed.")] = "leakage_rate",
+    weighting: Annotated[str, typer.Option()] = "creatives",
+    policy: Annotated[str | None, typer.Option(help="Default: the first.")] = None,
+    reading: Annotated[str, typer.Option(help="machine or after_review.")] = "machine",
+    floor: Annotated[
+        float, typer.Option(help="Share of the labels that lies on all creatives.", min=0.01, max=1)
+    ] = 0.1,
+    audit_id: Annotated[str, typer.Option(help="What the labels' audit is called.")] = "label-plan",
+    texts: Annotated[bool, typer.Option("--texts", help="Show annotators the text columns.")] = False,
+    set_: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Write which creatives to label next so that candidate − baseline is known best."""
+    wished = (metric, weighting, policy, reading, budget, width, floor)
+    _guarded(lambda: _label_plan(_load(config, set_), wished, Path(out), audit_id, texts), debug)
+
+
 @app.command("check-fidelity")
 def check_fidelity(
     config: ConfigPath,
@@ -93,6 +118,27 @@ def check_lookahead(
     _guarded(lambda: _lookahead(_load(config, set_), moments), debug)
 
 
+@app.command("list")
+def list_(
+    runs: Annotated[str, typer.Argument(metavar="RUNS", help="The folder of runs.")] = "runs",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs of a folder: dates, state, verdict, headline numbers."""
+    _guarded(lambda: _list(Path(runs), json_), debug)
+
+
+@app.command()
+def diff(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B")],
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print what changed from one run to another: config, data, models, numbers."""
+    _guarded(lambda: _diff(Path(run_a), Path(run_b), json_), debug)
+
+
 @app.command()
 def explain(
     run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")],
@@ -111,7 +157,7 @@ def report(run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR")], debug: De
 
 @app.command()
 def schema(name: Annotated[str, typer.Argument(metavar="NAME")], debug: Debug = False) -> None:
-    """Print the columns of creatives, labels, audits, frame, truth, quarantine or estimates."""
+    """Print the columns of a table (creatives, labels, audits …), or the JSON Schema of summary.json (summary)."""
     _guarded(lambda: _schema(name), debug)
 
 
@@ -177,6 +223,20 @@ def _plan(config: Config) -> None:
     typer.echo(plan_table(make_plan(config, on_stderr())))
 
 
+def _label_plan(
+    config: Config,
+    wished: tuple[str, str, str | None, str, int | None, float | None, float],
+    out: Path,
+    audit_id: str,
+    texts: bool,
+) -> None:
+    from engine.labelling.ground import Wish
+    from engine.labelling.plan import label_plan_text, plan_labels
+    from engine.progress import on_stderr
+
+    typer.echo(label_plan_text(plan_labels(config, Wish(*wished), out, on_stderr(), audit_id=audit_id, texts=texts)))
+
+
 def _fidelity(config: Config, strategy: str, at_least: float) -> None:
     from engine.fidelity import check_fidelity as check
     from engine.fidelity import fidelity_text
@@ -205,6 +265,26 @@ def _explain(run_dir: str, creative_id: str) -> None:
     from engine.progress import Progress
 
     typer.echo(explained_text(retrace(run_dir, creative_id, Progress())))
+
+
+def _list(folder: Path, as_json: bool) -> None:
+    from engine.runs.listing import list_runs, listing_text
+
+    found = list_runs(folder)
+    typer.echo(_json([run.as_plain() for run in found]) if as_json else listing_text(found, folder))
+
+
+def _diff(was: Path, now: Path, as_json: bool) -> None:
+    from engine.runs.difference import diff_runs, difference_text
+
+    found = diff_runs(was, now)
+    typer.echo(_json(found.as_plain()) if as_json else difference_text(found))
+
+
+def _json(plain: object) -> str:
+    import json
+
+    return json.dumps(plain, indent=1, allow_nan=False)  # ASCII: foreign text cannot command a terminal
 
 
 def _print_scored(finished: Finished) -> None:
@@ -242,12 +322,14 @@ def _report(run_dir: str) -> None:
 def _schema(name: str) -> None:
     from engine.schema import CREATIVES_FIELDS, SCHEMAS
 
-    if name == "creatives":
+    if name == "summary":
+        lines = [resources.files("engine.report").joinpath("summary.schema.json").read_text(encoding="utf-8").rstrip()]
+    elif name == "creatives":
         lines = [f"{field}: {kind}" for field, kind in CREATIVES_FIELDS.items()]
     elif name in SCHEMAS:
         lines = [f"{field.name}: {field.type}{'' if field.nullable else ' not null'}" for field in SCHEMAS[name]]
     else:
-        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', *SCHEMAS])}")
+        raise UsageError(f"schema: unknown name {name}{did_you_mean(name, ['creatives', 'summary', *SCHEMAS])}")
     typer.echo("\n".join(lines))
 
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.stages.run import Run
 from engine.stages.score import Scored, facts_path
 
 _PACKAGES = ("numba", "numpy", "pyarrow", "ray", "scipy", "tokenizers", "torch", "transformers")
+_MOST_FILES = 10_000
 _FILES = (
     "config.resolved.yaml",
     "summary.json",
@@ -39,7 +41,9 @@ def start(run: Run) -> None:
 
 def finish(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers | None) -> None:
     """Write the manifest of a run that came to its end."""
-    head = _head(run) | {"state": "scored" if numbers is None else "complete", "finished": _now()}
+    began = run.directory.read_manifest()["started"]
+    state = "scored" if numbers is None else "complete"
+    head = _head(run) | {"state": state, "started": began, "finished": _now()}
     stages = run.progress.stages
     for stage in stages.values():
         stage["rows_per_second"] = round(stage["rows"] / stage["seconds"], 1) if stage["seconds"] else 0.0
@@ -60,11 +64,20 @@ def _head(run: Run) -> dict[str, Any]:
         **{name: sections[name] for name in ("run", "execute", "report", "store")},
         "config": run.config.decided(),
         "inputs": dict(run.prepared.inputs),
+        "files_read": _files_read(run),
         "models": {name: opening.fingerprint() for name, opening in run.prepared.openings.items()},
         "started": _now(),
         "host": {"name": platform.node(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _files_read(run: Run) -> dict[str, int] | None:
+    """Return the rows of each file of creatives, None where there are too many files to write down."""
+    rows: Counter[str] = Counter()
+    for shard in run.shards:
+        rows[shard.path] += shard.rows
+    return dict(rows) if len(rows) <= _MOST_FILES else None
 
 
 def _machines(run: Run, model: str) -> list[dict[str, Any]]:

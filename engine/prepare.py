@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -21,12 +22,13 @@ from engine.expression import ALWAYS, Atom, velocity_hours
 from engine.expression.features import ADVERTISER_AGE
 from engine.read.audits import Audit, read_audits
 from engine.read.brought import BroughtScores, read_brought
+from engine.read.double_labels import double_labelled
 from engine.read.labels import label_columns, labels_before, rejected_in_review, resolve_labels
 from engine.read.maturity import LabelRule, counted_labels, submission_times
 from engine.read.sampling import SampleRule
 from engine.read.shards import Source, find_source, read_table
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
-from engine.records import Decision, EarlierLabels, LabelTable, Reading
+from engine.records import Decision, EarlierLabels, LabelTable, Reading, ReviewerError
 from engine.score.fields import FieldRule, parse_template
 from engine.score.folder import ModelFolder, inspect_folder
 from engine.score.frames import FrameRule
@@ -54,6 +56,7 @@ class Prepared:
     features: tuple[str, ...]
     openings: Mapping[str, Opening]
     labels: LabelTable | None
+    reviewer_error: Mapping[str, ReviewerError]
     earlier: EarlierLabels | None
     reviewed: pa.Table | None
     audits: tuple[Audit, ...]
@@ -102,6 +105,7 @@ def prepare(config: Config) -> Prepared:
         features=features_read(every),
         openings=openings,
         labels=labels.table if labels else None,
+        reviewer_error=labels.reviewer_error if labels else {},
         earlier=labels.earlier if labels else None,
         reviewed=labels.reviewed if labels else None,
         audits=audits or (),
@@ -246,6 +250,7 @@ def picture_limits(config: Config) -> PictureLimits:
 @dataclass(frozen=True)
 class _Labels:
     table: LabelTable
+    reviewer_error: Mapping[str, ReviewerError]
     earlier: EarlierLabels | None
     reviewed: pa.Table | None
     identity: str
@@ -267,7 +272,21 @@ def _labels(config: Config, audits: Sequence[Audit] | None, creatives: Source | 
     if any(model.calibration for model in config.models.values()):
         earlier = labels_before(counted, config.policies, config.period.from_, section.path, rule.resolve)
     resolved = resolve_labels(counted, config.policies, audits, section.path, rule.resolve, left_out)
-    return _Labels(resolved, earlier, rejected_in_review(rows), digest)
+    error = _reviewer_error(config, counted, audits)
+    return _Labels(resolved, error, earlier, rejected_in_review(rows), digest)
+
+
+def _reviewer_error(config: Config, labels: pa.Table, audits: Sequence[Audit]) -> Mapping[str, ReviewerError]:
+    """Return how the audit's reviewers err, by policy: as given, or as experts' labels count it."""
+    section = config.labels
+    if section is None or section.reviewer_error is None:
+        return {}
+    if section.reviewer_error == "double_labelled":
+        return double_labelled(labels, config.policies, audits, section.path, section.resolve)
+    return {
+        policy: ReviewerError(said.sensitivity, said.specificity, said.violating or inf, said.compliant or inf)
+        for policy, said in section.reviewer_error.items()
+    }
 
 
 def _with_memory(spec: CreativesSpec, config: Config, strategies: Sequence[Strategy]) -> CreativesSpec:

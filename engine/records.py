@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -318,6 +319,29 @@ class ScoredSample:
 
 
 @dataclass(frozen=True)
+class ReviewerError:
+    """How often the audit's reviewers are right about one policy, and on how many creatives that was counted.
+
+    violating, compliant : creatives whose truth is known; infinite where the rates are taken as known.
+    """
+
+    sensitivity: float
+    specificity: float
+    violating: float = inf
+    compliant: float = inf
+
+    @property
+    def power(self) -> float:
+        """How much more often a violating creative is called violating than a compliant one."""
+        return max(self.sensitivity + self.specificity - 1, 1e-6)
+
+    @property
+    def perfect(self) -> bool:
+        """Whether labels are right for sure."""
+        return self.sensitivity == self.specificity == 1 and self.violating == self.compliant == inf
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """One number of the report: a row of estimates.parquet (see schema.ESTIMATES)."""
 
@@ -339,6 +363,8 @@ class Estimate:
     effective_size: float
     effective_events: float
     support: float | None
+    least: float | None
+    most: float | None
     warning: str | None
     null_reason: str | None
     formula: str

@@ -11,7 +11,7 @@ LABELS = pa.schema(
         pa.field("creative_id", pa.string(), nullable=False),
         pa.field("policy", pa.string(), nullable=False),
         ("label", pa.string()),  # VIOLATING | COMPLIANT | UNKNOWN | null = drawn, not yet answered
-        pa.field("source", pa.string(), nullable=False),  # audit | review | appeal | report
+        pa.field("source", pa.string(), nullable=False),  # audit | review | appeal | report | expert
         ("audit_id", pa.string()),
         ("stratum", pa.string()),
         ("inclusion_probability", pa.float64()),
@@ -90,6 +90,8 @@ ESTIMATES = pa.schema(
         pa.field("effective_size", pa.float64(), nullable=False),
         pa.field("effective_events", pa.float64(), nullable=False),
         ("support", pa.float64()),
+        ("least", pa.float64()),  # with `most`: limits that hold whatever labels the audits could not have given
+        ("most", pa.float64()),
         ("warning", pa.string()),
         ("null_reason", pa.string()),
         pa.field("formula", pa.string(), nullable=False),

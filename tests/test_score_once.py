@@ -161,8 +161,9 @@ def test_a_cascade_asks_the_second_model_inside_the_band_alone(lake, tiny_models
 
 
 def test_a_cascade_gives_the_decisions_and_numbers_of_scoring_everything(lake, tiny_models, tmp_path):
-    sparing = execute(cascade(lake, tmp_path / "some", tiny_models))
-    tree = cascade(lake, tmp_path / "all", tiny_models)
+    plain = {"estimate": {"estimator": "hajek"}}  # the difference estimator predicts from every score that there is
+    sparing = execute(cascade(lake, tmp_path / "some", tiny_models) | plain)
+    tree = cascade(lake, tmp_path / "all", tiny_models) | plain
     everything = {"rules": [{"when": "v2.scam >= 2", "then": "reject"}], "otherwise": "approve"}
     tree["strategies"] |= {"asks-all": everything}
     full = execute(tree)

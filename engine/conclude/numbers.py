@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from engine.config.sections import Config
 from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import NaiveCount, naive_counts
 from engine.estimate.question import Prices, Question
+from engine.estimate.small_segments import SmallSegments
 from engine.estimate.truth import true_values
 from engine.read.labelled import census, join_labels, read_truth, scored_sample
 from engine.read.shards import read_table
@@ -21,6 +24,7 @@ from engine.records import WEIGHTINGS, Estimate, LabelledRows, LabelTable
 from engine.report.summary import (
     truth_by_key,
 )
+from engine.stages.predict import predict_stage
 from engine.stages.read import Creatives
 from engine.stages.replay import Ground, Replayed, Wanted, replay_stage
 from engine.stages.run import Run, compared, sources_read
@@ -30,7 +34,10 @@ from engine.strategy import StrategyTable
 
 @dataclass(frozen=True)
 class Numbers:
-    """Everything a run concludes. truths: the true values, where a simulation knows them."""
+    """Everything a run concludes.
+
+    truths : the true values, where a simulation knows them. assistance : what rates lean on, in words.
+    """
 
     question: Question
     replayed: Replayed
@@ -40,6 +47,7 @@ class Numbers:
     naive_truths: dict[tuple[str, str, str], float | None]
     overlapping: int
     drawn_inside: int
+    assistance: str
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,16 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
     wanted = Wanted(run.prepared.table, pair=compared(run), keep_all=truth is not None, keep_identity=truth_identity)
     replayed = replay_stage(run, creatives, scored, ground, wanted)
     asked = ask_of(run, replayed, scored.billed)
-    question = asked.question
+    since = training_end(run, wanted.table)
+    assistance = predict_stage(run, creatives, scored, ground, asked.question, asked.kept, since)
+    question = replace(asked.question, predictions=assistance.predictions)
     with run.progress.stage("estimate", 1) as step:
-        estimates = estimate_all(question)
+        estimates = estimate_all(question, threads=os.cpu_count() or 1)
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)
-            truths = true_values(replace(question, rows=census(asked.kept, ids, y_nP)))
+            rows = census(asked.kept, ids, y_nP)
+            truths = true_values(replace(asked.question, rows=rows, reviewer_error={}))
         step(len(question.rows.pi_n))
     by_key = truth_by_key(truths)
     naive = list(naive_counts(question))
@@ -78,7 +89,17 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
         )
         for n in naive
     }
-    return Numbers(question, replayed, estimates, truths, naive, naive_truths, asked.overlapping, asked.drawn_inside)
+    return Numbers(
+        question,
+        replayed,
+        estimates,
+        truths,
+        naive,
+        naive_truths,
+        asked.overlapping,
+        asked.drawn_inside,
+        assistance.words,
+    )
 
 
 def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int | None]]) -> Asked:
@@ -86,7 +107,7 @@ def ask_of(run: Run, replayed: Replayed, billed: Mapping[str, Mapping[str, int |
     prepared = run.prepared
     labels = prepared.labels or _no_labels(len(run.config.policies))
     inside = join_labels(replayed.kept, labels, prepared.audits)
-    kept = _without_training(run, replayed)
+    kept = without_training(run, replayed)
     rows = join_labels(kept, labels, prepared.audits)
     overlapping = len(inside.pi_n) - len(rows.pi_n)
     question = make_question(run, replayed, rows, billed, overlapping)
@@ -133,6 +154,8 @@ def make_question(
         refused=config.exposure.refused,
         overlapping=overlapping,
         unmapped=unmapped,
+        reviewer_error=run.prepared.reviewer_error,
+        small=SmallSegments(**config.estimate.small_segments.model_dump()),
     )
 
 
@@ -152,14 +175,18 @@ def sections_read(run: Run, table: StrategyTable) -> Mapping[str, ModelSection |
     return {name: section for name, section in known.items() if name in read}
 
 
-def _without_training(run: Run, replayed: Replayed) -> pa.Table:
+def without_training(run: Run, replayed: Replayed) -> pa.Table:
     """Drop creatives submitted before the end of any compared model's training: their labels may have been learned."""
-    kept = replayed.kept
-    sections = sections_read(run, replayed.wanted.table).values()
-    ends = [section.trained.until for section in sections if section.trained]
-    if not ends:
+    kept, end = replayed.kept, training_end(run, replayed.wanted.table)
+    if end is None:
         return kept
-    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(max(ends), kept["submitted_at"].type)))
+    return kept.filter(pc.greater_equal(kept["submitted_at"], pa.scalar(end, kept["submitted_at"].type)))
+
+
+def training_end(run: Run, table: StrategyTable) -> datetime | None:
+    """Return when the last training of the models and scores that a table reads ended, None where none is given."""
+    sections = sections_read(run, table).values()
+    return max((section.trained.until for section in sections if section.trained), default=None)
 
 
 def _scoring(price: float, billed: Mapping[str, Mapping[str, int | None]], strategy: str) -> float | None:

@@ -68,13 +68,18 @@ def _joined(row: Estimate, values: Mapping[_Key, list[float]]) -> Estimate:
     if row.low is None or row.high is None:
         return replace(row, estimate=mean, warning=warning)
     low, high = (float(np.hypot(row.estimate - bound, draws)) for bound in (row.low, row.high))
-    least, most = (-np.inf, np.inf) if row.baseline or row.metric == "cost" else (0.0, 1.0)
+    floor, ceiling = (-np.inf, np.inf) if row.baseline or row.metric == "cost" else (0.0, 1.0)
+    bounds = (row.least, row.most) if row.least is not None and row.most is not None else (row.estimate, row.estimate)
+    down, up = (float(np.hypot(row.estimate - bound, draws)) for bound in bounds)
+    bounded = row.least is not None
     return replace(
         row,
         estimator=f"{row.estimator}+draws",
         estimate=mean,
-        low=max(least, mean - low),
-        high=min(most, mean + high),
+        low=max(floor, mean - low),
+        high=min(ceiling, mean + high),
+        least=max(floor, mean - down) if bounded else None,
+        most=min(ceiling, mean + up) if bounded else None,
         warning=warning,
     )
 

@@ -16,6 +16,7 @@ from engine.conclude.rules import RuleFacts
 from engine.conclude.search import Searched
 from engine.config.sections import Config
 from engine.errors import DataError
+from engine.estimate.findings import find_segments_that_differ
 from engine.estimate.metrics import FORMULAS
 from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.reliability import reliability_curves
@@ -24,8 +25,10 @@ from engine.report.layout import build_page
 from engine.report.markdown import page_markdown
 from engine.report.summary import (
     ASSUMPTIONS,
+    VERSION,
     Facts,
     headline,
+    labels_words,
     score_pictures,
     strategy_facts,
     swap_matrix,
@@ -107,6 +110,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
     by_key = truth_by_key(numbers.truths)
     rows = headline(numbers.estimates, by_key)
     return {
+        "version": VERSION,
         "engine": __version__,
         "fingerprint": run.identity,
         "period": config.model_dump(mode="json", by_alias=True)["period"],
@@ -124,7 +128,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "labels": _label_counts(run, numbers),
         "strata": [asdict(stratum) for stratum in run.prepared.labels.strata] if run.prepared.labels else [],
         "training_overlap": _overlap_words(run, numbers),
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [*ASSUMPTIONS, numbers.assistance, labels_words(question.reviewer_error)],
         "warnings": [*_sample_words(run), *_copy_words(scored), *_drift_words(scored), *_warnings(numbers, creatives)],
         "exposure": _exposure_facts(config, numbers.replayed),
         "headline": [row for row in rows if row["baseline"] is None],
@@ -136,9 +140,15 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "calibration": scored.calibration,
         "near_copies": scored.near_copies,
         "drift": scored.drift,
+        "findings": _findings(numbers),
         "search": insight.searched.as_plain() if insight.searched else None,
         "formulas": FORMULAS,
     }
+
+
+def _findings(numbers: Numbers) -> dict[str, Any] | None:
+    found = find_segments_that_differ(numbers.question)
+    return asdict(found) | {"named": [asdict(one) for one in found.named]} if found else None
 
 
 def _overlap_words(run: Run, numbers: Numbers) -> str:

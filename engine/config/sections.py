@@ -10,6 +10,7 @@ from engine.config.scoring import ModelSection, ScoresSection
 from engine.config.strategy_sections import StrategySection
 from engine.config.sweep import SweepSection
 from engine.config.values import Instant, Names, Seconds, Section, Share, TimeZone, Word, each_once
+from engine.records import ANY
 
 
 class Period(Section):
@@ -73,11 +74,31 @@ class CreativesSection(Section):
     near_copies: NearCopiesSection | None = None
 
 
+class ReviewerErrorSection(Section):
+    """How often the audit's reviewers are right about one policy, and on how many creatives that was counted.
+
+    violating, compliant : creatives whose truth was known; without them the rates are taken as known.
+    """
+
+    sensitivity: Share
+    specificity: Share
+    violating: Annotated[int, Field(ge=1)] | None = None
+    compliant: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _tells_apart(self) -> ReviewerErrorSection:
+        if self.sensitivity + self.specificity <= 1:
+            raise ValueError("sensitivity + specificity must be above 1: such labels say no more than chance")
+        return self
+
+
 class LabelsSection(Section):
     """`resolve` names which of several labels of a creative and policy holds.
 
     A label that was not known by `known_by`, or not at least `older_than` after its creative was submitted, counts as
-    not yet answered; one under another `guideline` (a version, or `latest`) is left out.
+    not yet answered; one under another `guideline` (a version, or `latest`) is left out. `reviewer_error` takes the
+    reviewers' own error out of every number: their rates by policy (and for `any` where there are several), or
+    `double_labelled`: counted on audited creatives that carry a label of source `expert` as well.
     """
 
     path: str
@@ -86,6 +107,7 @@ class LabelsSection(Section):
     known_by: Instant | None = None
     older_than: Seconds | None = None
     guideline: str | None = None
+    reviewer_error: Literal["double_labelled"] | dict[str, ReviewerErrorSection] | None = None
 
 
 class AuditsSection(Section):
@@ -118,10 +140,22 @@ class CostSection(Section):
     weighting: Literal["creatives", "impressions", "spend"] = "creatives"
 
 
+class SmallSegmentsSection(Section):
+    """`rule`: what becomes of a segment's number behind which fewer `labels` or effective `events` stand."""
+
+    rule: Literal["show", "suppress", "shrink"] = "show"
+    labels: Annotated[int, Field(ge=0)] = 30
+    events: Annotated[float, Field(ge=0)] = 0.0
+
+
 class EstimateSection(Section):
+    """`estimator` of rates that labels are needed for: `auto` is the rule in engine/estimate/README.md."""
+
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     segments: Names | None = None
+    small_segments: SmallSegmentsSection = SmallSegmentsSection()
     rules: bool = True
+    estimator: Literal["auto", "hajek", "difference"] = "auto"
 
 
 class CompareSection(Section):
@@ -184,6 +218,17 @@ class Config(Section):
     store: StoreSection = StoreSection()
     execute: ExecuteSection = ExecuteSection()
     report: ReportSection = ReportSection()
+
+    @model_validator(mode="after")
+    def _reviewers_named(self) -> Config:
+        given = self.labels.reviewer_error if self.labels else None
+        if isinstance(given, dict):
+            strange = [name for name in given if name not in (*self.policies, ANY)]
+            lacking = [name for name in self.policies if name not in given]
+            if strange or lacking:
+                told = f"names {strange[0]}, which is no policy" if strange else f"does not name {lacking[0]}"
+                raise ValueError(f"labels.reviewer_error {told}: name every policy, and any where there are several")
+        return self
 
     def score_columns(self) -> dict[str, str]:
         """Return every score column, `v1.scam`, with the policy it scores."""

@@ -91,4 +91,4 @@ def _overall(question: Question) -> Question:
     """Return the question about all creatives alone, of this history alone."""
     segments = question.segments
     alone = replace(segments, by=segments.by[:1], name=segments.name[:1], member_GC=segments.member_GC[:1])
-    return replace(question, segments=alone, inferences=(HISTORY,), pair=None)
+    return replace(question, segments=alone, inferences=(HISTORY,), pair=None, predictions=None)

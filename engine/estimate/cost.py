@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
+from engine.estimate.bounds import outside_of
 from engine.estimate.interval import Intervals, kish, positive_intervals, symmetric
-from engine.estimate.metrics import COST, COST_FORMULA
+from engine.estimate.metrics import COST, COST_FORMULA, Terms, counted
 from engine.estimate.question import Prices
+from engine.estimate.reviewer_error import added_variance, corrected_labels
 from engine.estimate.sample import HISTORY, cluster_spread
 from engine.estimate.view import View
 from engine.records import F64, Estimate
@@ -66,11 +68,17 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     else:
         spread = cluster_spread(sample, sample.cluster_totals(value_m))
         variance, df = np.nan_to_num(spread.variance, nan=np.inf), np.maximum(1.0, spread.effective - 1.0)
+    if view.error is not None:
+        share_n = corrected_labels(view.error, view.terms().y)
+        changes = [_change(prices, side) for side in sides]
+        change_n = changes[0] - changes[1] if len(sides) > 1 else changes[0]
+        at_m = sample.at_m
+        variance = variance + added_variance(sample, view.error, share_n[at_m], change_n[at_m], inference)
     maker = positive_intervals if len(sides) == 1 else symmetric
     found = maker(estimated, variance, df, view.question.confidence)
     magnitude = np.abs(u)
     block = Block(
-        "horvitz_thompson",
+        "horvitz_thompson" + view.suffix,
         certain + estimated,
         Intervals(certain + found.low, certain + found.high, found.rule),
         entries,
@@ -79,6 +87,8 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         view.support(np.ones(len(view.given.owed_O), bool)),
         null,
     )
+    block.bound(_limits(prices, sides, block))
+    block.tell_support()
     notes = _leaning(prices, sides)
     for g in range(len(null)):
         if notes and notes[g]:
@@ -88,6 +98,29 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         if inference != HISTORY:
             block.warn(g, "reviews and scoring are held at what this history had")
     return block
+
+
+def _limits(prices: Prices, sides: list[View], block: Block) -> tuple[F64, F64] | None:
+    """Return bounds of the cost whatever the labels are that no audit could have given; None where there are none."""
+    if sides[0].question.scored is not None:  # nobody knows how many reviews lie outside
+        return None
+    assert block.intervals is not None
+    least, most = block.intervals.low, block.intervals.high
+    found = []
+    for side in sides:
+        given = side.given
+        leaked, overkilled = prices.leaked * given.accept_OY[:, 1], prices.overkilled * given.refuse_OY[:, 0]
+        one_O, owed_O = np.ones(len(leaked)), given.owed_O
+        outside = outside_of(side, np.column_stack([overkilled * owed_O, one_O, leaked, one_O]))
+        if outside is None:
+            return None
+        price_KC = outside.counts_KCX[:, :, 0]
+        found.append((price_KC.min(1) @ outside.exposure_KG, price_KC.max(1) @ outside.exposure_KG, outside.whole_G))
+    least, most = least + found[0][0], most + found[0][1]
+    if len(found) > 1:
+        least, most = least - found[1][1], most - found[1][0]
+    lacking = found[0][2] > 0
+    return np.where(lacking, least, np.nan), np.where(lacking, most, np.nan)
 
 
 def cost_points(prices: Prices, sides: list[View], times: float = 1.0) -> F64:
@@ -115,10 +148,20 @@ def _leaning(prices: Prices, sides: list[View]) -> Sequence[str | None]:
     return view.leaning(np.ones(len(view.given.owed_O), bool), *totals)
 
 
+def _priced(prices: Prices, t: Terms) -> F64:
+    return t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
+
+
+def _change(prices: Prices, view: View) -> F64:
+    """Return how much more each row costs if it violates."""
+    mixture = view.terms().mixture
+    assert mixture is not None
+    return _priced(prices, mixture.violating) - _priced(prices, mixture.compliant)
+
+
 def _value(prices: Prices, view: View, times: float) -> tuple[F64, F64]:
     """Return the rows' cost and, per segment, the cost that is known: reviews, and scoring under `all`."""
-    t = view.terms(times)
-    value_n = t.w * (prices.leaked * t.y * t.accept + prices.overkilled * (1 - t.y) * t.refuse)
+    value_n = counted(view.terms(times), lambda t: _priced(prices, t))
     if view.question.scored is None:
         certain = prices.per_review * (view.given.review_O @ view.count_OG)
     else:  # nobody knows how many there were in all: the audit's rows tell

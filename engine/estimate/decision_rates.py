@@ -6,27 +6,32 @@ They belong to the creative and stand under `any` (or the only policy). After re
 
 where only r needs labels: both sums are known (post-stratification on the decision).
 For `future`, the point stays known and advertisers are random: the variance between advertisers is estimated from the
-audit's rows by taking the audit's own variance off, never below that of independent creatives.
+audit's rows by taking the audit's own variance off, never below that of independent creatives. What humans decide adds
+the audit's doubt about it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from engine.estimate.advertisers import between_advertisers
 from engine.estimate.block import Block, Subject, rows_of
+from engine.estimate.bounds import Outside, outside_of, ratio_limits
 from engine.estimate.delivery import AFTER_REVIEW
-from engine.estimate.interval import Intervals, logit_intervals, symmetric
+from engine.estimate.interval import Intervals, logit_intervals
 from engine.estimate.metrics import DECISION_RATES
-from engine.estimate.pair import correlation, mover
-from engine.estimate.ratio import Ratio, hajek, hajek_points, ratio_intervals
-from engine.estimate.sample import HISTORY, Sample, cluster_spread
+from engine.estimate.pair import added
+from engine.estimate.ratio import ONE_ADVERTISER, Judged, Ratio, cluster_warnings, hajek, hajek_points, ratio_intervals
+from engine.estimate.reviewer_error import corrected_labels, corrected_ratio
+from engine.estimate.sample import HISTORY, ClusterSpread, Sample
 from engine.estimate.view import View
 from engine.records import F64, Estimate, Flags
 
-_NO_ROWS = "fewer than two advertisers among the audit's rows: the variance between them is unknown"
+IMPUTED = "; imputed totals are not known totals"
+NO_ROWS = "fewer than two advertisers among the audit's rows: the variance between them is unknown"
 
 
 def decision_rates(answered: View, drawn: View, metrics: Iterable[str] = tuple(DECISION_RATES)) -> Iterator[Estimate]:
@@ -35,15 +40,6 @@ def decision_rates(answered: View, drawn: View, metrics: Iterable[str] = tuple(D
         rate = decision_rate(answered, drawn, metric)
         for inference in answered.question.inferences:
             yield from rows_of(rate.block(inference), rate.subject(), inference, answered.question)
-
-
-def paired_decision_rates(candidate: tuple[View, View], baseline: tuple[View, View]) -> Iterator[Estimate]:
-    """Yield candidate − baseline of every decision rate; each side is (answered, drawn)."""
-    for metric in DECISION_RATES:
-        mine, theirs = decision_rate(*candidate, metric), decision_rate(*baseline, metric)
-        subject = replace(mine.subject(), baseline=baseline[0].name)
-        for inference in candidate[0].question.inferences:
-            yield from rows_of(minus(mine, theirs, inference), subject, inference, candidate[0].question)
 
 
 @dataclass(frozen=True)
@@ -89,14 +85,15 @@ class DecisionRate:
         whole = view.exposure_OG.sum(0)
         null = [r or (None if whole[g] > 0 else "the denominator Σ w is empty") for g, r in enumerate(null)]
         value, zero = self.certain(), np.zeros(size)
-        notes = view.leaning(everything, self.certain(0.0), self.certain(2.0))
-        known, null = self._known(value, inference, null, [bool(note) for note in notes])
-        block = Block("known_total", value, known, zero, zero, zero, np.ones(size), null)
+        notes = view.leaning(everything, self.points(0.0), self.points(2.0))
+        judged, null = self._known(value, inference, null, [bool(note) for note in notes])
+        block = Block("known_total", value, judged.intervals, zero, zero, zero, np.ones(size), null)
+        block.warnings = judged.warnings
         if self.humans_G.any():
             block = self._with_humans(block, inference)
         for g, note in enumerate(notes):
             if note:
-                block.warn(g, note + "; imputed totals are not known totals")
+                block.warn(g, note + IMPUTED)
         return block
 
     def residual_m(self, sample: Sample, view: View, value: F64) -> F64:
@@ -111,39 +108,75 @@ class DecisionRate:
 
     def _known(
         self, value: F64, inference: str, null: list[str | None], leans: list[bool]
-    ) -> tuple[Intervals, list[str | None]]:
+    ) -> tuple[Judged, list[str | None]]:
         """Return the intervals of segments where nothing is estimated: none for history, advertisers for future."""
         if inference == HISTORY:
-            return Intervals(value, value, np.full(value.shape, "exact")), null
+            return Judged(Intervals(value, value, np.full(value.shape, "exact")), [[] for _ in value]), null
         sample = self.drawn.sample
-        variance, df = future_spread(sample, self.residual_m(sample, self.drawn, value))
-        found = logit_intervals(value, np.nan_to_num(variance), df, self.answered.question.confidence)
-        unknown = np.isnan(variance) & (value > 0) & (value < 1) & ~self.humans_G
-        return found, [reason or (_NO_ROWS if unknown[g] and not leans[g] else None) for g, reason in enumerate(null)]
+        spread = between_advertisers(sample, self.residual_m(sample, self.drawn, value))
+        found = logit_intervals(value, *smooth(spread), self.answered.question.confidence)
+        unknown = np.isnan(spread.variance) & (value > 0) & (value < 1) & ~self.humans_G
+        null = [reason or (NO_ROWS if unknown[g] and not leans[g] else None) for g, reason in enumerate(null)]
+        return Judged(found, spread_warnings(spread)), null
 
     def _with_humans(self, block: Block, inference: str) -> Block:
-        """Add what humans decide, where they decide anything."""
+        """Add what humans decide, where they decide anything.
+
+        For `future`, the audit's doubt about that and the spread between advertisers of all that is counted are two
+        errors of one sum (Graubard and Korn 2002, Statistical Science 17, 73–96: design and model variance add up).
+        """
         ratio, view = self.human_share(), self.answered
-        judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
+        judged = ratio_intervals(view.sample, ratio, HISTORY, view.question.confidence)
+        drowned = view.drowned(ratio, judged, HISTORY)
         reviewed = self.reviewed()
         humans, certain, known = self.humans_G, block.estimate, block.intervals
         assert known is not None
-        block.estimate = np.where(humans, certain + reviewed * np.nan_to_num(ratio.estimate), certain)
+        value = certain + reviewed * np.nan_to_num(ratio.estimate)
+        audit = judged.intervals
+        audit = Intervals(certain + reviewed * audit.low, certain + reviewed * audit.high, audit.rule)
+        warnings = judged.warnings
+        if inference != HISTORY:
+            spread = between_advertisers(view.sample, self.residual_m(view.sample, view, value))
+            audit = added(value, audit, logit_intervals(value, *smooth(spread), view.question.confidence))
+            warnings = [a + b for a, b in zip(warnings, spread_warnings(spread), strict=True)]
+        block.estimate = np.where(humans, value, certain)
         block.intervals = Intervals(
-            np.where(humans, certain + reviewed * judged.intervals.low, known.low),
-            np.where(humans, certain + reviewed * judged.intervals.high, known.high),
-            np.where(humans, judged.intervals.rule, known.rule),
+            np.where(humans, audit.low, known.low),
+            np.where(humans, audit.high, known.high),
+            np.where(humans, audit.rule, known.rule),
         )
-        block.estimator = "known_total+hajek"
+        block.warnings = [texts if humans[g] else block.warnings[g] for g, texts in enumerate(warnings)]
+        block.estimator = "known_total+hajek" + view.suffix
+        deep = [reason if humans[g] else None for g, reason in enumerate(drowned)]
+        block.bound(self._limits(ratio, audit, inference), deep)
         block.labels, block.size = np.where(humans, ratio.labels, 0), np.where(humans, ratio.size, 0)
         block.events = np.where(humans, ratio.events, 0)
         block.support = np.where(humans, view.support(np.asarray(self.human_OY.any(1))), block.support)
         for g in (int(x) for x in np.flatnonzero(humans)):
+            if view.question.reviewer_error and view.policy_name not in view.question.reviewer_error:
+                block.null[g] = block.null[g] or view.unnamed
             if ratio.empty[g]:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
-            for text in judged.warnings[g]:
-                block.warn(g, text)
+            if ONE_ADVERTISER in warnings[g]:
+                block.null[g] = block.null[g] or NO_ROWS
+        block.tell_support()
         return block
+
+    def _limits(self, ratio: Ratio, limits: Intervals, inference: str) -> tuple[F64, F64] | None:
+        """Return the bounds of the rate whatever the labels are of what humans decide outside of every frame.
+
+        ratio : of what humans decide. limits : of the rate.
+        """
+        decide_O: F64 = np.asarray(self.human_OY.any(1), np.float64)
+        counts_OX = np.column_stack([self.human_OY[:, 0], decide_O, self.human_OY[:, 1], decide_O])
+        outside = outside_of(self.answered, counts_OX * decide_O[:, None])
+        if outside is None:
+            return None
+        certain, reviewed = self.certain(), self.reviewed()
+        share = Intervals(_over(limits.low - certain, reviewed), _over(limits.high - certain, reviewed), limits.rule)
+        outside = Outside(outside.exposure_KG * decide_O[:, None], outside.counts_KCX)
+        least, most = ratio_limits(self.answered, ratio, share, outside, inference)
+        return np.minimum(certain + reviewed * least, limits.low), np.maximum(certain + reviewed * most, limits.high)
 
     def human_residual_m(self) -> F64:
         """Return the residual of the estimated part of the rate, 0 where humans decide nothing."""
@@ -151,29 +184,42 @@ class DecisionRate:
             return np.zeros(len(self.answered.sample.at_m))
         return self.human_share().residual_m * self.reviewed()[self.answered.sample.segment_m]
 
-    def reviewed(self) -> F64:
-        """Return the share of exposure that humans decide."""
-        exposure_OG = self.answered.exposure_OG
+    def reviewed(self, times: float = 1.0) -> F64:
+        """Return the share of exposure that humans decide, imputed exposure counted `times`."""
+        exposure_OG = self.answered.exposure_OG + (times - 1.0) * self.answered.imputed_OG
         return _over(self.human_OY.any(1) @ exposure_OG, exposure_OG.sum(0))
 
-    def points(self) -> F64:
-        """Return the rate of each segment without an interval."""
+    def points(self, times: float = 1.0) -> F64:
+        """Return the rate of each segment without an interval, imputed exposure counted `times`."""
+        certain = self.certain(times)
         if not self.humans_G.any():
-            return self.certain()
-        share = hajek_points(self.answered.sample, *self._human_parts())
-        return self.certain() + self.reviewed() * np.where(self.humans_G, share, 0.0)
+            return certain
+        share = np.nan_to_num(hajek_points(self.answered.sample, *self._human_parts(times)))
+        return certain + self.reviewed(times) * np.where(self.humans_G, share, 0.0)
 
     def human_share(self) -> Ratio:
         """Return the share of what humans decide that counts."""
         decided = self.human_OY[self.human_OY.any(1)]
         bounds = float(decided.min()), float(decided.max())
-        return hajek(self.answered.sample, *self._human_parts(), bounds)
+        view = self.answered
+        if view.error is None:
+            return hajek(view.sample, *self._human_parts(), bounds)
+        compliant, violating = self._human_parts(y=0), self._human_parts(y=1)
+        return corrected_ratio(view.sample, view.error, view.terms().y, compliant, violating, bounds)
 
-    def _human_parts(self) -> tuple[F64, F64]:
-        """Return numerator and denominator of that share, per row of the sample."""
+    def _human_parts(self, times: float = 1.0, y: int | None = None) -> tuple[F64, F64]:
+        """Return numerator and denominator of that share, per row of the sample, imputed exposure counted `times`.
+
+        y : as if every creative were so; None takes the labels, reviewer error taken out.
+        """
+        if y is None and self.answered.error is not None:
+            (a0, b), (a1, _) = (self._human_parts(times, each) for each in (0, 1))
+            share_n = corrected_labels(self.answered.error, self.answered.terms().y)
+            return a0 + share_n * (a1 - a0), b
         view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
         outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        w_n, y_n = view.exposure_n(), np.maximum(rows.y_nQ[chosen, -1], 0)
+        w_n, y_n = view.exposure_n(times), np.maximum(rows.y_nQ[chosen, -1], 0)
+        y_n = y_n if y is None else np.full_like(y_n, y)
         decide_O: Flags = np.asarray(self.human_OY.any(1))
         return w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n]
 
@@ -194,59 +240,14 @@ def decision_rate(answered: View, drawn: View, metric: str) -> DecisionRate:
     return DecisionRate(answered, drawn, metric, certain_O, final_OY * depends_O[:, None], True)
 
 
-def minus(mine: DecisionRate, theirs: DecisionRate, inference: str) -> Block:
-    """Return candidate − baseline of one rate.
-
-    Exact where both are known. Where humans decide a part, the two rates' own bounds joined by the correlation of what
-    is estimated in them. For `future` of known rates, advertisers are the units of the joint residual.
-    """
-    a, b = mine.block(inference), theirs.block(inference)
-    value = a.estimate - b.estimate
-    null = [x or y for x, y in zip(a.null, b.null, strict=True)]
-    humans = mine.humans_G | theirs.humans_G
-    found = Intervals(value, value, np.full(value.shape, "exact"))
-    if inference != HISTORY:
-        sample = mine.drawn.sample
-        residual_m = mine.residual_m(sample, mine.drawn, a.estimate) - theirs.residual_m(
-            sample, theirs.drawn, b.estimate
-        )
-        variance, df = future_spread(sample, residual_m)
-        found = symmetric(value, np.nan_to_num(variance), df, mine.answered.question.confidence)
-        for g in (int(x) for x in np.flatnonzero(~humans & np.isnan(variance))):
-            null[g] = null[g] or _NO_ROWS
-    if humans.any():
-        assert a.intervals is not None
-        assert b.intervals is not None
-        sample = mine.answered.sample
-        rho = correlation(sample, mine.human_residual_m(), theirs.human_residual_m(), inference)
-        joined = mover(a.estimate, a.intervals, b.estimate, b.intervals, rho)
-        found = Intervals(
-            np.where(humans, joined.low, found.low),
-            np.where(humans, joined.high, found.high),
-            np.where(humans, joined.rule, found.rule),
-        )
-    swaps = mine.answered.swaps_with(theirs.answered, theirs.counted_OX, mine.counted_OX)
-    found = Intervals(
-        np.where(swaps, found.low, 0.0), np.where(swaps, found.high, 0.0), np.where(swaps, found.rule, "no_swap")
-    )
-    name = "known_total+hajek" if humans.any() else "known_total"
-    support = np.minimum(a.support, b.support)
-    block = Block(
-        name, np.where(swaps, value, 0.0), found, a.labels, a.size, np.minimum(a.events, b.events), support, null
-    )
-    for g in range(len(null)):
-        both = [text for side in (a, b) if side.warnings for text in side.warnings[g]]
-        for text in dict.fromkeys(both):
-            block.warn(g, text)
-    return block
+def smooth(spread: ClusterSpread) -> tuple[F64, F64]:
+    """Return variance, 0 where it is unknown, and degrees of freedom."""
+    return np.nan_to_num(spread.variance), np.maximum(1.0, spread.effective - 1.0)
 
 
-def future_spread(sample: Sample, residual_m: F64) -> tuple[F64, F64]:
-    """Return (variance between advertisers, degrees of freedom) of sums of residuals; NaN where it cannot be known."""
-    spread = cluster_spread(sample, sample.cluster_totals(residual_m))
-    df = np.maximum(1.0, spread.effective - 1.0)
-    independent = sample.sums(sample.weight_m * residual_m**2)
-    return np.maximum(spread.variance - sample.history_spread(residual_m)[0], independent), df
+def spread_warnings(spread: ClusterSpread) -> list[list[str]]:
+    """Return what must be said where known totals vary between advertisers."""
+    return cluster_warnings(spread, np.full(len(spread.variance), np.inf), spread.variance > 0)
 
 
 def _over(top: F64, whole: F64) -> F64:

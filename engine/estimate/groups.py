@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from engine.estimate.sum_kernels import segment_sums
 from engine.records import F64, I64, Flags
 
 
@@ -22,9 +24,19 @@ class Groups:
     segment_T: I64
     segments: int
 
+    @property
+    def alone(self) -> bool:
+        """Whether every entry is a group of its own."""
+        return self.first_T is self.of_m
+
+    @cached_property
+    def edge_G(self) -> I64:
+        """Where the groups of each segment start, and last where all end."""
+        return edges(self.segment_T, self.segments)
+
     def totals(self, value_m: F64) -> F64:
         """Return Σ value of each group, shape (T,)."""
-        if self.first_T is self.of_m:
+        if self.alone:
             return value_m
         return np.bincount(self.of_m, value_m, len(self.first_T)).astype(np.float64)
 
@@ -46,7 +58,7 @@ class Groups:
 
     def by_segment(self, value_T: F64) -> F64:
         """Return Σ value of the groups of each segment, shape (G,)."""
-        return np.bincount(self.segment_T, value_T, self.segments).astype(np.float64)
+        return segment_sums(self.edge_G, value_T)
 
 
 def group(code_m: I64, segment_m: I64, segments: int) -> Groups:
@@ -58,3 +70,8 @@ def group(code_m: I64, segment_m: I64, segments: int) -> Groups:
         return Groups(alone, alone, segment_m, segments)
     key_T, first_T, of_m = np.unique(key_m, return_index=True, return_inverse=True)
     return Groups(of_m, first_T, key_T // size, segments)
+
+
+def edges(segment_m: I64, segments: int) -> I64:
+    """Return where each segment starts among entries that are sorted by it, and last where all end."""
+    return np.searchsorted(segment_m, np.arange(segments + 1)).astype(np.int64)

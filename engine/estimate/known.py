@@ -97,6 +97,12 @@ def _framed_share(totals: Totals, segments: Segments) -> F64:
     return np.where(whole > 0, exposure[1] / np.where(whole > 0, whole, 1.0), 1.0)
 
 
+def outside_exposure(totals: Totals, segments: Segments) -> F64:
+    """Return the exposure of each segment that no audit could have drawn, shape (G, W) by WEIGHTINGS."""
+    by_segment = segments.member_GC.astype(np.int64) @ totals.whole_FCW[0]
+    return (_pick(by_segment, 0) + _pick(by_segment, 1)).astype(np.float64)
+
+
 def any_swap(totals: Totals, segments: Segments, baseline_OX: F64, candidate_QX: F64) -> Flags:
     """Return, per segment, whether any creative counts otherwise under the compared strategies (known of all).
 

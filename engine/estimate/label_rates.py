@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
-from engine.estimate.interval import Intervals
+from engine.estimate.bounds import difference_limits, rate_limits
+from engine.estimate.difference import assisted, assisted_pair, predicted_parts
+from engine.estimate.interval import ENOUGH_EVENTS, Intervals
 from engine.estimate.metrics import RATES, Metric, Terms
-from engine.estimate.pair import difference, difference_intervals
-from engine.estimate.ratio import Judged, Ratio, hajek, hajek_points, ratio_intervals
+from engine.estimate.pair import Difference, difference, difference_intervals
+from engine.estimate.ratio import Judged, Ratio, hajek_points, ratio_intervals
+from engine.estimate.sample import HISTORY
 from engine.estimate.view import View
-from engine.records import Estimate
+from engine.records import Estimate, Flags
 
 
 def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estimate]:
@@ -28,7 +31,7 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
         if all(null):
             yield from _nothing(view, subject, null)
             continue
-        ratio = hajek(view.sample, *metric.parts(values), metric.bounds(view.given, view.occurs_O))
+        ratio = view.ratio(metric, values)
         null = [reason or _empty(metric, ratio, g) for g, reason in enumerate(null)]
         notes = (
             view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others))
@@ -36,10 +39,18 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             else []
         )
         for inference in view.question.inferences:
-            judged = ratio_intervals(view.sample, ratio, inference, view.question.confidence)
-            block = _block("hajek", ratio, judged, null)
+            best, used_G = _assisted(view, metric, ratio, inference)
+            judged = ratio_intervals(view.sample, best, inference, view.question.confidence)
+            drowned = view.drowned(ratio, judged, inference)
+            block = _block("hajek" + view.suffix, best, judged, list(null))
+            block.estimator = np.where(used_G, "difference", block.estimator)
             block.support = view.support(uses_O)
+            block.bound(rate_limits(view, metric, best, judged.intervals, inference), drowned)
             _tell(block, judged, notes)
+            if inference == HISTORY and ratio.correction is None:
+                fitted = view.fitted(*metric.parts(values))
+                misfits = view.misfits(fitted, judged.intervals.low, judged.intervals.high)
+                _tell(block, Judged(judged.intervals, []), misfits, support=False)
             _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
             yield from rows_of(block, subject, inference, view.question)
 
@@ -57,16 +68,17 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
         if all(null):
             yield from _nothing(candidate, subject, null)
             continue
-        ratio = hajek(candidate.sample, *metric.parts(mine), metric.bounds(candidate.given, candidate.occurs_O))
-        ratio_b = hajek(candidate.sample, *metric.parts(theirs), metric.bounds(baseline.given, baseline.occurs_O))
+        ratio, ratio_b = candidate.ratio(metric, mine), baseline.ratio(metric, theirs)
         null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
+        sides, ratios = (candidate, baseline), (ratio, ratio_b)
         pair = difference(candidate.sample, ratio_b, ratio)
         notes = _paired_leaning(metric, candidate, baseline, others)
         counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
         swaps_G = candidate.swaps_with(baseline, *counted)
         for inference in candidate.question.inferences:
+            best, used_G = _assisted_pair(metric, pair, (baseline, ratio_b), (candidate, ratio), inference)
             judged = difference_intervals(
-                candidate.sample, pair, ratio_b, ratio, inference, candidate.question.confidence
+                candidate.sample, best, ratio_b, ratio, inference, candidate.question.confidence
             )
             found = judged.intervals
             same = Intervals(
@@ -74,12 +86,48 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
                 np.where(swaps_G, found.high, 0.0),
                 np.where(swaps_G, found.rule, "no_swap"),
             )
-            block = _block("hajek_paired", ratio, Judged(same, judged.warnings), null)
-            block.estimate = np.where(swaps_G, pair.estimate, 0.0)
+            drowned = [
+                a or b
+                for a, b in zip(
+                    *(v.drowned(r, None, inference) for v, r in zip(sides, ratios, strict=True)), strict=True
+                )
+            ]
+            block = _block("hajek_paired" + candidate.suffix, ratio, Judged(same, judged.warnings), list(null))
+            block.estimator = np.where(used_G & swaps_G, "difference_paired", block.estimator)
+            block.estimate = np.where(swaps_G, best.estimate, 0.0)
             block.size, block.events = pair.size, pair.events
             block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
+            block.bound(difference_limits(sides, ratios, best, same, metric, inference), drowned)
             _tell(block, judged, notes)
+            if inference == HISTORY and ratio.correction is None:
+                fitted = candidate.fitted(*metric.parts(mine)) - baseline.fitted(*metric.parts(theirs))
+                misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same.low, same.high)
+                _tell(block, Judged(same, []), misfits, support=False)
             yield from rows_of(block, subject, inference, candidate.question)
+
+
+def _assisted(view: View, metric: Metric, ratio: Ratio, inference: str) -> tuple[Ratio, Flags]:
+    """Return the ratio as the difference estimator has it, and where: of this history, with labels as they are."""
+    plain = inference == HISTORY and ratio.correction is None
+    predicted = predicted_parts(view, metric) if plain else None
+    if predicted is None or view.question.predictions is None:
+        return ratio, np.zeros(view.sample.segments, bool)
+    plenty_G = np.asarray(ratio.events >= ENOUGH_EVENTS)
+    return assisted(view.sample, ratio, predicted, plenty_G, guarded=view.question.predictions.guarded)
+
+
+def _assisted_pair(
+    metric: Metric, pair: Difference, baseline: tuple[View, Ratio], candidate: tuple[View, Ratio], inference: str
+) -> tuple[Difference, Flags]:
+    """Return the paired difference as the difference estimator has it, and where."""
+    sample = candidate[0].sample
+    plain = inference == HISTORY and candidate[1].correction is None
+    mine, theirs = (predicted_parts(view, metric) if plain else None for view, _ in (candidate, baseline))
+    if mine is None or theirs is None:
+        return pair, np.zeros(sample.segments, bool)
+    plenty_G, found = np.asarray(pair.events >= ENOUGH_EVENTS), candidate[0].question.predictions
+    sides = (baseline[1], theirs), (candidate[1], mine)
+    return assisted_pair(sample, pair, *sides, plenty_G, guarded=found is None or found.guarded)
 
 
 def _paired_leaning(
@@ -124,5 +172,5 @@ def _tell(block: Block, judged: Judged, notes: Sequence[str | None], *, support:
     for g, texts in enumerate(judged.warnings):
         for text in texts:
             block.warn(g, text)
-    for g in (int(x) for x in np.flatnonzero(block.support < 1.0) if support):
-        block.warn(g, f"no audit could have drawn {1 - block.support[g]:.1%} of the exposure behind it")
+    if support:
+        block.tell_support()

@@ -24,13 +24,34 @@ class Terms:
     hold: F64
     refuse: F64
     review: F64
+    mixture: Mixture | None = None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Creatives whose truth is known but for reviewer error: the terms if compliant, if violating, and y' of each.
+
+    y' may leave [0, 1]: see `reviewer_error`.
+    """
+
+    compliant: Terms
+    violating: Terms
+    share_n: F64
+
+
+def counted(t: Terms, count: Callable[[Terms], F64]) -> F64:
+    """Return what each creative counts, a mixture of both truths where labels are corrected."""
+    if t.mixture is None:
+        return count(t)
+    zero, one = count(t.mixture.compliant), count(t.mixture.violating)
+    return zero + t.mixture.share_n * (one - zero)
 
 
 @dataclass(frozen=True)
 class Metric:
     """A rate that labels are needed for.
 
-    parts : numerator and denominator per creative.
+    formed : numerator and denominator per creative of a known truth.
     values : what numerator / denominator of one creative can be, by outcome and y; bounds of the ratio.
     uses : outcomes whose creatives enter either part; where one of them lacks exposure, the metric is null.
     owed : the metric depends on the policy that a decision is owed to.
@@ -38,10 +59,14 @@ class Metric:
 
     name: str
     formula: str
-    parts: Callable[[Terms], tuple[F64, F64]]
+    formed: Callable[[Terms], tuple[F64, F64]]
     values: Callable[[Delivery], F64]
     uses: Callable[[Delivery], Flags]
     owed: bool
+
+    def parts(self, t: Terms) -> tuple[F64, F64]:
+        """Return numerator and denominator per creative."""
+        return counted(t, lambda known: self.formed(known)[0]), counted(t, lambda known: self.formed(known)[1])
 
     def per_outcome(self, given: Delivery) -> F64:
         """Return numerator and denominator of a creative of exposure 1 for y = 0 and 1, shape (O, 4)."""
@@ -84,7 +109,7 @@ RATES = (
     Metric(
         "leakage_rate",
         "Σ w y A / Σ w y",
-        parts=lambda t: (t.w * t.y * t.accept, t.w * t.y),
+        formed=lambda t: (t.w * t.y * t.accept, t.w * t.y),
         values=lambda d: d.accept_OY[:, 1],
         uses=_everything,
         owed=False,
@@ -92,7 +117,7 @@ RATES = (
     Metric(
         "leakage_prevalence",
         "Σ w y A / Σ w A",
-        parts=lambda t: (t.w * t.y * t.accept, t.w * t.accept),
+        formed=lambda t: (t.w * t.y * t.accept, t.w * t.accept),
         values=_either,
         uses=_delivered,
         owed=False,
@@ -100,7 +125,7 @@ RATES = (
     Metric(
         "overkill_rate",
         "Σ w (1−y) R / Σ w (1−y)",
-        parts=lambda t: (t.w * (1 - t.y) * t.refuse, t.w * (1 - t.y)),
+        formed=lambda t: (t.w * (1 - t.y) * t.refuse, t.w * (1 - t.y)),
         values=lambda d: d.refuse_OY[:, 0] * d.owed_O,
         uses=_everything,
         owed=True,
@@ -108,7 +133,7 @@ RATES = (
     Metric(
         "overkill_share",
         "Σ w (1−y) R / Σ w R",
-        parts=lambda t: (t.w * (1 - t.y) * t.refuse, t.w * t.refuse),
+        formed=lambda t: (t.w * (1 - t.y) * t.refuse, t.w * t.refuse),
         values=_either,
         uses=_refused,
         owed=True,
@@ -116,7 +141,7 @@ RATES = (
     Metric(
         "delay_compliant",
         "Σ w (1−y) H / Σ w (1−y)",
-        parts=lambda t: (t.w * (1 - t.y) * t.hold, t.w * (1 - t.y)),
+        formed=lambda t: (t.w * (1 - t.y) * t.hold, t.w * (1 - t.y)),
         values=lambda d: d.hold_OY[:, 0] * d.owed_O,
         uses=_everything,
         owed=True,
@@ -124,7 +149,7 @@ RATES = (
     Metric(
         "review_precision",
         "Σ w y [REVIEW] / Σ w [REVIEW]",
-        parts=lambda t: (t.w * t.y * t.review, t.w * t.review),
+        formed=lambda t: (t.w * t.y * t.review, t.w * t.review),
         values=_either,
         uses=_reviewed,
         owed=True,

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import ENOUGH_EVENTS, Intervals, korn_graubard, symmetric
 from engine.estimate.ratio import (
     Judged,
     Ratio,
+    carrier_warnings,
     census_exact,
     cluster_warnings,
     drawn_units,
     effective_events,
     ratio_intervals,
 )
-from engine.estimate.sample import HISTORY, Sample, cluster_spread
+from engine.estimate.sample import HISTORY, Sample
 from engine.records import F64, Flags
 
 
@@ -30,6 +32,7 @@ class Difference:
     """candidate − baseline of each segment.
 
     gained_m, lost_m : the swap set's two directions, over the candidate's denominator.
+    events : effective events of the swap set and, where the denominators differ, at most those of either ratio.
     """
 
     estimate: F64
@@ -47,6 +50,10 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
     moved = (candidate.a_m - baseline.a_m) / whole
     residual = candidate.residual_m - baseline.residual_m
     u = sample.weight_m * np.abs(moved)
+    swapped = effective_events(
+        sample, u, sample.weight_m * np.maximum(np.abs(baseline.b_m), np.abs(candidate.b_m)) / whole
+    )
+    both = np.minimum(baseline.events, candidate.events)
     return Difference(
         estimate=candidate.estimate - baseline.estimate,
         residual_m=residual,
@@ -54,7 +61,7 @@ def difference(sample: Sample, baseline: Ratio, candidate: Ratio) -> Difference:
         lost_m=np.maximum(-moved, 0.0),
         labels=candidate.labels,
         size=np.minimum(baseline.size, candidate.size),
-        events=effective_events(sample, u, sample.weight_m * np.maximum(baseline.b_m, candidate.b_m) / whole),
+        events=np.where(baseline.denominator == candidate.denominator, swapped, np.minimum(swapped, both)),
     )
 
 
@@ -66,16 +73,17 @@ def difference_intervals(
     Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
     of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
     """
-    variance, df, _, warnings = _variance(sample, pair.residual_m, inference)
+    if candidate.correction is not None:
+        return candidate.correction.difference(sample, baseline, candidate, inference, confidence)
+    variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     same = baseline.denominator == candidate.denominator
-    events = np.where(same, pair.events, np.minimum(pair.events, np.minimum(baseline.events, candidate.events)))
-    plenty = (events >= ENOUGH_EVENTS) & ~np.isnan(variance)
+    plenty = (pair.events >= ENOUGH_EVENTS) & ~np.isnan(variance)
     found = smooth
     if (same & ~plenty).any():
-        found = _choose(same & ~plenty, _swap_bounds(sample, pair, candidate, inference, confidence), found)
+        found = choose(same & ~plenty, _swap_bounds(sample, pair, candidate, inference, confidence), found)
     if (~same & ~plenty).any():
-        found = _choose(~same & ~plenty, _mover(sample, baseline, candidate, inference, confidence), found)
+        found = choose(~same & ~plenty, _mover(sample, baseline, candidate, inference, confidence), found)
     found = Intervals(np.maximum(found.low, -1.0), np.minimum(found.high, 1.0), found.rule)
     return Judged(census_exact(sample, pair.estimate, found) if inference == HISTORY else found, warnings)
 
@@ -115,6 +123,13 @@ def mover(candidate: F64, mine: Intervals, baseline: F64, theirs: Intervals, rho
     return Intervals(point - down, point + up, np.full(point.shape, "mover"))
 
 
+def added(point: F64, one: Intervals, other: Intervals) -> Intervals:
+    """Return bounds of a sum of two independent errors from those of each, ibid.; the rule is that of the first."""
+    down = np.sqrt((point - one.low) ** 2 + (point - other.low) ** 2)
+    up = np.sqrt((one.high - point) ** 2 + (other.high - point) ** 2)
+    return Intervals(point - down, point + up, one.rule)
+
+
 def correlation(sample: Sample, mine_m: F64, theirs_m: F64, inference: str) -> F64:
     """Return the correlation of two sums of weighted residuals, 0 where one of them does not vary."""
     parts = (mine_m, theirs_m, mine_m - theirs_m)
@@ -125,16 +140,19 @@ def correlation(sample: Sample, mine_m: F64, theirs_m: F64, inference: str) -> F
     )
 
 
-def _choose(first: Flags, a: Intervals, b: Intervals) -> Intervals:
+def choose(first: Flags, a: Intervals, b: Intervals) -> Intervals:
+    """Return the first intervals in some segments, the others elsewhere."""
     return Intervals(np.where(first, a.low, b.low), np.where(first, a.high, b.high), np.where(first, a.rule, b.rule))
 
 
-def _variance(sample: Sample, residual_m: F64, inference: str) -> tuple[F64, F64, F64, list[list[str]]]:
-    """Return variance, its degrees of freedom, the sampled units behind it, and warnings."""
+def _variance(
+    sample: Sample, residual_m: F64, inference: str, events: F64 | None = None
+) -> tuple[F64, F64, F64, list[list[str]]]:
+    """Return variance, its degrees of freedom, the sampled units behind it, and warnings where events are given."""
     if inference == HISTORY:
         variance, df = sample.history_spread(residual_m)
-        return variance, df, sample.units.count(np.ones(len(residual_m), bool)), [[] for _ in variance]
-    spread = cluster_spread(sample, sample.cluster_totals(residual_m))
-    lonely = np.isnan(spread.variance)
-    warnings = cluster_warnings(spread.effective, spread.largest, spread.variance > 0, lonely)
+        units = sample.units.count(np.ones(len(residual_m), bool))
+        return variance, df, units, [] if events is None else carrier_warnings(sample, df, events)
+    spread = future_spread(sample, residual_m)
+    warnings = [] if events is None else cluster_warnings(spread, events, spread.variance > 0)
     return spread.variance, np.maximum(1.0, spread.effective - 1.0), spread.clusters, warnings

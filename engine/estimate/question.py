@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.estimate.predictions import Predictions
 from engine.estimate.sample import INFERENCES
-from engine.records import ANY, WEIGHTINGS, LabelledRows, ScoredSample, Segments, Totals
+from engine.estimate.small_segments import SmallSegments
+from engine.records import ANY, WEIGHTINGS, LabelledRows, ReviewerError, ScoredSample, Segments, Totals
 from engine.strategy import StrategyTable
 
 
@@ -31,7 +33,10 @@ class Question:
     overlapping : creatives inside the training of a model; rates leave them out, totals cannot.
     unmapped : weighting → why it cannot be had at all. refused : the exposure model of refused creatives, or None.
     pair : indices of baseline and candidate, or None.
+    reviewer_error : policy (or `any`) → how its audit labels err; empty where they are taken as right.
     scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
+    predictions : what the difference estimator leans on; without them rates are Hájek's.
+    small : what becomes of segments with few labels.
     """
 
     table: StrategyTable
@@ -48,6 +53,9 @@ class Question:
     inferences: tuple[str, ...] = INFERENCES
     weightings: tuple[str, ...] = WEIGHTINGS
     scored: ScoredSample | None = None
+    reviewer_error: Mapping[str, ReviewerError] = field(default_factory=dict)
+    predictions: Predictions | None = None
+    small: SmallSegments = field(default_factory=SmallSegments)
 
     @property
     def readable_policies(self) -> tuple[str, ...]:

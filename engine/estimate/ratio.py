@@ -7,16 +7,35 @@ Point: Hájek (1971), Σ w̃ a / Σ w̃ b with design weights w̃ = 1/π. Varian
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import Intervals, kish, share_intervals
-from engine.estimate.sample import HISTORY, Sample, cluster_spread, largest_cluster
-from engine.records import F64
+from engine.estimate.sample import HISTORY, ClusterSpread, Sample, largest_cluster
+from engine.estimate.sum_kernels import ratio_residuals, ratio_sums
+from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
+FEW_CARRIERS = 10.0
+UNEXPECTED = 3.0  # times fewer than events
 LARGE_CLUSTER = 0.25
 ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
+
+
+class Correction(Protocol):
+    """Makes the intervals of a ratio whose labels reviewer error was taken out of (see `reviewer_error`)."""
+
+    def intervals(self, sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
+        """Return the intervals of the ratio for one question."""
+        ...
+
+    def difference(
+        self, sample: Sample, baseline: Ratio, candidate: Ratio, inference: str, confidence: float
+    ) -> Judged:
+        """Return the intervals of a difference of two such ratios."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,7 @@ class Ratio:
 
     estimate is NaN where the denominator is empty. bounds : least and greatest value that it can take.
     size : effective size of the denominator (Kish). events : effective events, see `effective_events`.
+    correction : how to take out reviewer error; the point has it out already.
     """
 
     estimate: F64
@@ -36,10 +56,13 @@ class Ratio:
     size: F64
     events: F64
     bounds: tuple[float, float]
+    correction: Correction | None = None
 
     @property
-    def empty(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return ~(self.denominator > 0.0)
+    def empty(self) -> Flags:
+        if self.correction is not None:  # the corrected one may be 0 or less though there are labels
+            return np.asarray(self.labels == 0)
+        return np.asarray(~(self.denominator > 0.0))
 
 
 @dataclass(frozen=True)
@@ -64,15 +87,17 @@ def hajek_points(sample: Sample, a_n: F64, b_n: F64) -> F64:
 
 def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: float) -> Judged:
     """Return the intervals of a ratio for one question."""
+    if ratio.correction is not None:
+        return ratio.correction.intervals(sample, ratio, inference, confidence)
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
         size, units = drawn_units(sample, ratio)
-        found = _within(ratio, variance, size, df, units, confidence)
-        return Judged(census_exact(sample, ratio.estimate, found), [[] for _ in ratio.labels])
+        found = census_exact(sample, ratio.estimate, _within(ratio, variance, size, df, units, confidence))
+        return Judged(found, carrier_warnings(sample, df, ratio.events))
     total_T = sample.cluster_totals(ratio.residual_m)
-    spread = cluster_spread(sample, total_T)
+    spread = future_spread(sample, ratio.residual_m)
     size_T = sample.cluster_totals(ratio.b_m)
-    size = kish(_by_segment(sample, size_T), _by_segment(sample, size_T**2))
+    size = unseen_size(sample, ratio, _by_segment(sample, size_T**2))
     inside = (ratio.estimate > ratio.bounds[0]) & (ratio.estimate < ratio.bounds[1])
     df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
     lonely = np.isnan(spread.variance)
@@ -80,8 +105,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     found = Intervals(
         np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), np.where(lonely, "unbounded", found.rule)
     )
-    warnings = cluster_warnings(spread.effective, spread.largest, inside, lonely)
-    large = inside & ~lonely & (spread.largest > LARGE_CLUSTER)
+    warnings = cluster_warnings(spread, ratio.events, inside)
+    large = too_large(spread, ratio.events, inside)
     if large.any():
         dropped = [largest_cluster(sample, total_T, int(g)) for g in np.flatnonzero(large)]
         rest = _without(sample, ratio, dropped, confidence)
@@ -92,10 +117,24 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
 
 def drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
     """Return the effective size and the number of what was drawn behind a ratio: its labels, or whole clusters."""
-    if not sample.strata.clustered:
-        return ratio.size, ratio.labels
     v = sample.weight_m * ratio.b_m
-    return kish(ratio.denominator, sample.units.products(v, v)), sample.units.count(ratio.b_m > 0)
+    return unseen_size(sample, ratio, sample.units.products(v, v)), sample.units.count(ratio.b_m > 0)
+
+
+def unseen_size(sample: Sample, ratio: Ratio, squares: F64) -> F64:
+    """Return the effective size (Kish) of a denominator, or what one label more would leave of it, if that is less.
+
+    squares : Σ of the squared denominators of what was drawn. The label has the largest weight of the segment's draws
+    and the mean denominator: a thinly drawn stratum may hide one. Where weights are equal nothing changes.
+    Source: Fay and Feuer 1997, Statistics in Medicine 16, 791–801: bounds for sums of unequally weighted counts.
+    """
+    some_m = ratio.b_m > 0
+    counted = sample.sums(sample.weight_m * some_m)
+    mean = ratio.denominator / np.where(counted > 0, counted, 1.0)
+    heaviest = np.zeros(sample.segments)
+    np.maximum.at(heaviest, sample.segment_m, sample.weight_m)
+    unseen = heaviest * mean
+    return np.minimum(kish(ratio.denominator, squares), kish(ratio.denominator + unseen, squares + unseen**2))
 
 
 def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
@@ -110,18 +149,40 @@ def census_exact(sample: Sample, estimate: F64, found: Intervals) -> Intervals:
     )
 
 
-def cluster_warnings(
-    effective: F64, largest: F64, inside: np.ndarray[tuple[int], np.dtype[np.bool_]], lonely: np.ndarray
-) -> list[list[str]]:
-    """Return what `future` must say about too few or too large advertisers."""
-    out: list[list[str]] = [[] for _ in effective]
+def carrier_warnings(sample: Sample, df: F64, events: F64) -> list[list[str]]:
+    """Return what `history` must say where far fewer labels carry the variance than the events let expect.
+
+    Their number is half the degrees of freedom, see Sample.history_spread. Exposure has a heavy tail there, or a
+    stratum is drawn thinly: samples that lack the few creatives which matter look precise.
+    """
+    unit = "clusters" if sample.strata.clustered or sample.clustered else "labels"
+    carriers = df / 2.0
+    out: list[list[str]] = [[] for _ in df]
+    for g in np.flatnonzero(carriers < np.minimum(FEW_CARRIERS, events / UNEXPECTED)):
+        out[g].append(f"only {carriers[g]:.1f} effective {unit} carry the variance of {events[g]:.0f} effective events")
+    return out
+
+
+def cluster_warnings(spread: ClusterSpread, events: F64, inside: Flags) -> list[list[str]]:
+    """Return what `future` must say where too few or too large advertisers carry the variance of what is inside bounds.
+
+    Few events are carried by few advertisers: the exact bounds know that, so it takes fewer than a third of the events.
+    """
+    out: list[list[str]] = [[] for _ in events]
+    lonely = np.isnan(spread.variance)
     for g in np.flatnonzero(lonely):
         out[g].append(ONE_ADVERTISER)
-    for g in np.flatnonzero(inside & ~lonely & (effective < FEW_CLUSTERS)):
-        out[g].append(f"only {effective[g]:.1f} effective advertisers carry the variance")
-    for g in np.flatnonzero(inside & ~lonely & (largest > LARGE_CLUSTER)):
-        out[g].append(f"one advertiser carries {largest[g]:.0%} of the variance")
+    for g in np.flatnonzero(inside & ~lonely & (spread.effective < np.minimum(FEW_CLUSTERS, events / UNEXPECTED))):
+        out[g].append(f"only {spread.effective[g]:.1f} effective advertisers carry the variance")
+    for g in np.flatnonzero(too_large(spread, events, inside)):
+        out[g].append(f"one advertiser carries {spread.largest[g]:.0%} of the variance")
     return out
+
+
+def too_large(spread: ClusterSpread, events: F64, inside: Flags) -> Flags:
+    """Return the segments in which one advertiser carries more of the variance than the events let expect."""
+    expected = UNEXPECTED / np.maximum(events, UNEXPECTED)
+    return np.asarray(inside & ~np.isnan(spread.variance) & (spread.largest > np.maximum(LARGE_CLUSTER, expected)))
 
 
 def effective_events(sample: Sample, u: F64, v: F64) -> F64:
@@ -136,34 +197,56 @@ def effective_events(sample: Sample, u: F64, v: F64) -> F64:
 
 def ratio_of(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> Ratio:
     """Return the ratio of each segment from values per entry: what a row counts may differ between segments."""
-    u, v = sample.weight_m * a_m, sample.weight_m * b_m
-    top, whole = sample.sums(u), sample.sums(v)
+    found = _sums(sample, a_m, b_m, bounds)
+    whole = found.whole
     safe = np.where(whole > 0, whole, 1.0)
-    estimate = np.where(whole > 0, top / safe, np.nan)
-    low, high = bounds
-    part = np.clip((u - low * v) / (high - low), 0.0, v)
-    events = np.minimum(effective_events(sample, part, v), effective_events(sample, v - part, v))
-    g = sample.segment_m
+    estimate = np.where(whole > 0, found.top / safe, np.nan)
     return Ratio(
         estimate=estimate,
         denominator=whole,
         a_m=a_m,
         b_m=b_m,
-        residual_m=(a_m - np.nan_to_num(estimate)[g] * b_m) / safe[g],
-        labels=sample.creatives.count(b_m > 0),
-        size=kish(whole, sample.creatives.products(v, v)),
-        events=events,
+        residual_m=ratio_residuals(sample.edge_G, a_m, b_m, np.nan_to_num(estimate), safe),
+        labels=found.labels,
+        size=kish(whole, found.squares),
+        events=found.events,
         bounds=bounds,
     )
 
 
+@dataclass(frozen=True)
+class _Sums:
+    """Σu, Σv, creatives with b > 0, Σv² and effective events of each segment; u, v the weighted parts of a ratio."""
+
+    top: F64
+    whole: F64
+    labels: F64
+    squares: F64
+    events: F64
+
+
+def _sums(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> _Sums:
+    low, high = bounds
+    if sample.creatives.alone:
+        top, whole, labels, squares, *parts = ratio_sums(sample.edge_G, sample.weight_m, a_m, b_m, low, high)
+        inside, within, outside, beyond = parts
+        return _Sums(top, whole, labels, squares, np.minimum(kish(inside, within), kish(outside, beyond)))
+    u, v = sample.weight_m * a_m, sample.weight_m * b_m
+    part = np.clip((u - low * v) / (high - low), 0.0, v)
+    events = np.minimum(effective_events(sample, part, v), effective_events(sample, v - part, v))
+    creatives = sample.creatives
+    return _Sums(sample.sums(u), sample.sums(v), creatives.count(b_m > 0), creatives.products(v, v), events)
+
+
 def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float) -> tuple[F64, Intervals]:
-    """Return points and intervals of each segment without some (segment, advertiser) pairs."""
+    """Return points and intervals without some (segment, advertiser) pairs, of the segments that have one."""
+    at = sample.entries(np.unique(sample.cluster_segment_T[dropped]))
+    sample = sample.part(at)
     kept_T = np.ones(len(sample.cluster_segment_T), bool)
     kept_T[dropped] = False
     kept_m = kept_T[sample.cluster_m]
-    rest = ratio_of(sample, ratio.a_m * kept_m, ratio.b_m * kept_m, ratio.bounds)
-    spread = cluster_spread(sample, sample.cluster_totals(rest.residual_m))
+    rest = ratio_of(sample, ratio.a_m[at] * kept_m, ratio.b_m[at] * kept_m, ratio.bounds)
+    spread = future_spread(sample, rest.residual_m)
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)
     return rest.estimate, _within(rest, variance, rest.size, df, spread.clusters, confidence)

@@ -16,16 +16,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.estimate.groups import Groups, group
+from engine.estimate.groups import Groups, edges, group
 from engine.estimate.strata import (
     Strata,
     answering_spread,
     fixed_size_spread,
+    one_by_one_parts,
     one_by_one_spread,
     one_poisson_stratum,
     strata_of,
 )
+from engine.estimate.sum_kernels import power_sums, segment_sums, weighted_totals
 from engine.records import F64, I64, Draws, Flags, LabelledRows, ScoredSample, Segments, single_draws
 
 HISTORY, FUTURE = "history", "future"
@@ -67,7 +70,22 @@ class Sample:
 
     def sums(self, value_m: F64) -> F64:
         """Return Σ value of each segment, shape (G,)."""
-        return np.bincount(self.segment_m, value_m, self.segments).astype(np.float64)
+        return segment_sums(self.edge_G, value_m)
+
+    @cached_property
+    def edge_G(self) -> I64:
+        """Where the entries of each segment start, and last where all end."""
+        return edges(self.segment_m, self.segments)
+
+    @cached_property
+    def cluster_edge_G(self) -> I64:
+        """Where the (segment, advertiser) pairs of each segment start, and last where all end."""
+        return edges(self.cluster_segment_T, self.segments)
+
+    @cached_property
+    def base_m(self) -> F64:
+        """1/π of every entry, corrected for the unanswered."""
+        return self.base_n[self.at_m]
 
     @cached_property
     def creatives(self) -> Groups:
@@ -86,19 +104,21 @@ class Sample:
         Degrees of freedom are 2 (Σv)²/Σv² over the units' parts v of the variance (Satterthwaite 1946, with Σv² for the
         variance of Σv): a variance that few rows of a thinly drawn stratum carry is itself uncertain.
         """
-        u = self.weight_m * residual_m
         if self.clustered:
-            return self._drawn_whole(u)
-        strata, size = self.strata, self.segments
-        variance, part_m = one_by_one_spread(strata, u, self.base_n[self.at_m], self.key_m, size)
+            return self._drawn_whole(self.weight_m * residual_m)
+        strata = self.strata
+        variance, whole, fourth = one_by_one_spread(
+            strata, self.edge_G, self.key_m, self.weight_m, residual_m, self.base_m
+        )
         if "pps" in strata.method_H:
-            fixed = fixed_size_spread(strata, u, 1 / self.base_n[self.at_m], self.key_m, size)
+            u = self.weight_m * residual_m
+            fixed = fixed_size_spread(strata, u, 1 / self.base_m, self.key_m, self.segments)
             variance = np.where(strata.drawn_by("pps"), fixed, variance)
         if strata.clustered:
-            return self._clusters_drawn(u, variance, part_m)
-        return np.maximum(variance.sum(1), 0.0), self._satterthwaite(self.sums(part_m), self.sums(part_m * part_m))
+            return self._clusters_drawn(self.weight_m * residual_m, variance)
+        return np.maximum(variance.sum(1), 0.0), self._satterthwaite(whole, fourth)
 
-    def _clusters_drawn(self, u: F64, variance: F64, part_m: F64) -> tuple[F64, F64]:
+    def _clusters_drawn(self, u: F64, variance: F64) -> tuple[F64, F64]:
         """Return variance and degrees of freedom where some strata drew clusters."""
         strata, units, H = self.strata, self.units, len(self.strata.take_H)
         chance_m = self.chance_n[self.at_m]
@@ -109,7 +129,8 @@ class Sample:
         between = fixed_size_spread(strata, total_T, chance_T, key_T, self.segments)
         within, answering_m = answering_spread(strata, u, chance_m, self.key_m, self.segments)
         variance = np.where(drawn_whole, np.maximum(between, 0.0) + within, variance)
-        part_T = units.totals(np.where(inside_m, answering_m, part_m)) + (1.0 - chance_T) * total_T**2
+        part_m = np.where(inside_m, answering_m, one_by_one_parts(strata, u, self.base_m, self.key_m))
+        part_T = units.totals(part_m) + (1.0 - chance_T) * total_T**2
         df = self._satterthwaite(units.by_segment(part_T), units.by_segment(part_T**2))
         return np.maximum(variance.sum(1), 0.0), df
 
@@ -126,12 +147,27 @@ class Sample:
         effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
         return np.maximum(2.0 * effective, 1.0)
 
+    def entries(self, segments: NDArray[np.integer]) -> I64:
+        """Return the places of the entries of some segments, in their order."""
+        return np.concatenate([np.arange(self.edge_G[g], self.edge_G[g + 1]) for g in segments])
+
+    def part(self, at: I64) -> Sample:
+        """Return the sample with some of its entries; every pair of segment and advertiser keeps its place."""
+        return replace(
+            self,
+            weight_m=self.weight_m[at],
+            at_m=self.at_m[at],
+            segment_m=self.segment_m[at],
+            key_m=self.key_m[at],
+            cluster_m=self.cluster_m[at],
+        )
+
     def _groups(self, code_n: I64) -> Groups:
         return group(code_n[self.at_m], self.segment_m, self.segments)
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""
-        return np.bincount(self.cluster_m, self.weight_m * value_m, len(self.cluster_segment_T)).astype(np.float64)
+        return weighted_totals(self.cluster_m, len(self.cluster_segment_T), self.weight_m, value_m)
 
 
 @dataclass(frozen=True)
@@ -149,26 +185,19 @@ class ClusterSpread:
 
 def cluster_spread(sample: Sample, total_T: F64) -> ClusterSpread:
     """Return the with-replacement variance of sums of advertiser totals; NaN where there are fewer than two."""
-    g_T, size = sample.cluster_segment_T, sample.segments
-    clusters = np.bincount(g_T, minlength=size).astype(np.float64)
-    mean = np.bincount(g_T, total_T, size) / np.maximum(clusters, 1)
-    v_T = total_T**2
-    whole, fourth = np.bincount(g_T, v_T, size), np.bincount(g_T, v_T**2, size)
+    clusters = np.diff(sample.cluster_edge_G).astype(np.float64)
+    first, whole, fourth, biggest = power_sums(sample.cluster_edge_G, total_T)
+    mean = first / np.maximum(clusters, 1)
     centred = np.maximum(whole - clusters * mean**2, 0.0)
     variance = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1) * centred, np.nan)
     effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1), clusters)
-    biggest = np.zeros(size)
-    filled = clusters > 0
-    first = np.searchsorted(g_T, np.arange(size))  # the pairs of a segment stand together
-    if filled.any():
-        biggest[filled] = np.maximum.reduceat(v_T, first[filled])
     largest = np.where(whole > 0, biggest / np.where(whole > 0, whole, 1), 0.0)
     return ClusterSpread(variance, clusters, effective, largest)
 
 
 def largest_cluster(sample: Sample, total_T: F64, segment: int) -> int:
     """Return the (segment, advertiser) pair with the largest total of a segment."""
-    first, last = np.searchsorted(sample.cluster_segment_T, [segment, segment + 1])
+    first, last = sample.cluster_edge_G[segment : segment + 2]
     return int(first + np.argmax(total_T[first:last] ** 2))
 
 

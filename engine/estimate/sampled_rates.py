@@ -149,6 +149,9 @@ class SampledRate:
         reasons = view.null_reasons(everything, owed=False, labels=self.audit_alone, final=self.rate.reads_final)
         for g in np.flatnonzero((parts.whole_G <= 0) | (ratio.empty & (parts.rest_G > 0))):
             reasons[g] = reasons[g] or "none of the unlabelled creatives with exposure here was drawn for scoring"
+        if self.humans and self.audit_alone and view.question.reviewer_error:
+            said = "reviewer error is not taken out of what humans decide where labelled creatives alone are scored"
+            reasons = [reason or said for reason in reasons]
         if self.humans and not self.audit_alone:
             for g in np.flatnonzero(self.rate.human_share().empty & (self.rate.reviewed() > 0)):
                 reasons[g] = reasons[g] or "no audit label lies in what the strategy sends to review"
@@ -159,8 +162,11 @@ class SampledRate:
         view = self.rate.answered
         if not view.imputed_OG.any():
             return [None] * len(view.question.segments.name)
-        times = (self.parts(x).rate(self.ratio(self.rest, x).estimate) for x in (0.0, 2.0))
-        return view.leaning(np.ones(len(self.rate.certain_O), bool), *times)
+        return view.leaning(np.ones(len(self.rate.certain_O), bool), *(self.point(times) for times in (0.0, 2.0)))
+
+    def point(self, imputed_times: float) -> F64:
+        """Return the rate of each segment without an interval, imputed exposure counted `imputed_times`."""
+        return self.parts(imputed_times).rate(self.ratio(self.rest, imputed_times).estimate)
 
     def block(self, inference: str) -> Block:
         """Return the rate of every segment for one question."""
@@ -244,9 +250,16 @@ def minus(mine: SampledRate, theirs: SampledRate, inference: str) -> Block:
     null = [x or y for x, y in zip(sides[0].null(a), sides[1].null(b), strict=True)]
     labels = np.maximum(*(part.labels if part else zero for part in people))
     block = Block("hajek_sampled", point, found, labels, pair.size, pair.events, support, null)
-    tell(block, [[x or y or ""] for x, y in zip(sides[0].leaning(), sides[1].leaning(), strict=True)])
+    tell(block, [[note or ""] for note in _paired_leaning(sides)])
     tell(block, judged.warnings)
     return block
+
+
+def _paired_leaning(sides: Sequence[SampledRate]) -> Sequence[str | None]:
+    """Return, per segment, how the difference would change with none and with twice of the imputed exposure."""
+    view = sides[0].rate.answered
+    without, twice = (sides[0].point(times) - sides[1].point(times) for times in (0.0, 2.0))
+    return view.leaning(np.ones(len(sides[0].rate.certain_O), bool), without, twice)
 
 
 def _joint_doubt(sides: Sequence[SampledRate], people: Sequence[HumanPart | None], inference: str) -> Intervals:

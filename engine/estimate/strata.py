@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.estimate.sum_kernels import spread_sums
 from engine.records import F64, I64, Design, Draws, Flags
 
 _CERTAIN = 1e-12
@@ -52,6 +53,11 @@ class Strata:
         return np.array([name == method for name in self.method_H], bool)
 
     @property
+    def left_H(self) -> F64:
+        """The share of each stratum that was not drawn."""
+        return 1 - self.take_H / np.maximum(self.population_H, 1)
+
+    @property
     def clustered(self) -> bool:
         """Whether some stratum drew clusters."""
         return "cluster" in self.method_H
@@ -75,24 +81,28 @@ def strata_of(design: Design, draws: Draws, take_H: I64, answered_d: Flags) -> S
     return Strata(design.method_H, design.population_H, take_H, answered_H, units_H, spare_H)
 
 
-def one_by_one_spread(strata: Strata, u_m: F64, base_m: F64, key_m: I64, segments: int) -> tuple[F64, F64]:
-    """Return the variance of Σu of each segment under srs and Poisson sampling, (G, H), and its part in every entry.
+def one_by_one_spread(
+    strata: Strata, edge_G: I64, key_m: I64, weight_m: F64, value_m: F64, base_m: F64
+) -> tuple[F64, F64, F64]:
+    """Return the variance of Σu, u = weight · value, of each segment under srs and Poisson sampling, (G, H).
 
-    base_m : 1/π, corrected for the unanswered. key_m : segment × stratum.
+    Then Σv and Σv² of each segment, (G,), over the entries' parts v of it. base_m : 1/π, corrected for the unanswered.
+    key_m : segment × stratum.
     """
-    shape = (segments, len(strata.take_H))
-    srs_H = strata.drawn_by("srs")
-    first = np.bincount(key_m, u_m, shape[0] * shape[1]).reshape(shape)
-    second = np.bincount(key_m, u_m * u_m, shape[0] * shape[1]).reshape(shape)
-    take, left_H = np.maximum(strata.take_H, 1), 1 - strata.take_H / np.maximum(strata.population_H, 1)
+    shape = (len(edge_G) - 1, len(strata.take_H))
+    srs_H, left_H = strata.drawn_by("srs"), strata.left_H
+    by_key, (whole, fourth) = spread_sums(edge_G, key_m, weight_m, value_m, base_m, srs_H, left_H)
+    first, second, poisson = by_key.reshape(3, *shape)
+    take = np.maximum(strata.take_H, 1)
     spread = np.where(take > 1, take / np.maximum(take - 1, 1) * (second - first**2 / take), second)
-    variance = left_H * spread
-    if not srs_H.all():
-        poisson = np.bincount(key_m, u_m * u_m * (1 - 1 / base_m), shape[0] * shape[1])
-        variance = np.where(srs_H, variance, poisson.reshape(shape))
-    stratum_m = key_m % shape[1]
-    part_m = u_m * u_m * np.where(srs_H, left_H, 1.0)[stratum_m] * np.where(srs_H[stratum_m], 1.0, 1 - 1 / base_m)
-    return variance, part_m
+    return np.where(srs_H, left_H * spread, poisson), whole, fourth
+
+
+def one_by_one_parts(strata: Strata, u_m: F64, base_m: F64, key_m: I64) -> F64:
+    """Return the part of every entry in that variance."""
+    stratum_m = key_m % len(strata.take_H)
+    srs_m = strata.drawn_by("srs")[stratum_m]
+    return u_m * u_m * np.where(srs_m, strata.left_H[stratum_m], 1 - 1 / base_m)
 
 
 def fixed_size_spread(strata: Strata, u_T: F64, chance_T: F64, key_T: I64, segments: int) -> F64:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from engine.estimate.delivery import Delivery, delivery
 from engine.estimate.known import KnownTotals, any_swap
-from engine.estimate.metrics import Terms, terms
+from engine.estimate.metrics import Metric, Mixture, Terms, terms
 from engine.estimate.question import Question
+from engine.estimate.ratio import Judged, Ratio, hajek, ratio_intervals
+from engine.estimate.reviewer_error import Corrected, corrected_labels, corrected_ratio
 from engine.estimate.sample import Sample
-from engine.records import F64, WEIGHTINGS, Flags
+from engine.records import F64, WEIGHTINGS, Flags, ReviewerError
+
+LEANS = "leans on exposure.refused"
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,47 @@ class View:
     def terms(self, imputed_times: float = 1.0) -> Terms:
         """Return A, H, R, y and w of the sample's rows."""
         rows, chosen = self.question.rows, self.sample.rows_n
-        outcome_n = rows.outcome_Sn[self.strategy, chosen]
-        return terms(self.given, outcome_n, rows.y_nQ[chosen, self.policy], self.exposure_n(imputed_times))
+        outcome_n, y_n = rows.outcome_Sn[self.strategy, chosen], rows.y_nQ[chosen, self.policy]
+        w_n = self.exposure_n(imputed_times)
+        known = terms(self.given, outcome_n, y_n, w_n)
+        if self.error is None:
+            return known
+        compliant, violating = (terms(self.given, outcome_n, np.full_like(y_n, y), w_n) for y in (0, 1))
+        return replace(known, mixture=Mixture(compliant, violating, corrected_labels(self.error, known.y)))
+
+    @property
+    def error(self) -> ReviewerError | None:
+        """How the audit's reviewers err, None where their labels stand as they are."""
+        found = self.question.reviewer_error.get(self.policy_name)
+        return None if found is None or found.perfect else found
+
+    @property
+    def unnamed(self) -> str:
+        """Why there is no number where some policies' reviewer error is given and this one's is not."""
+        return f"labels.reviewer_error does not say how often reviewers err on {self.policy_name}"
+
+    @property
+    def suffix(self) -> str:
+        """What the name of an estimator ends with: whether reviewer error was taken out."""
+        return "+rogan_gladen" if self.error is not None else ""
+
+    def ratio(self, metric: Metric, values: Terms) -> Ratio:
+        """Return the ratio of a metric over the sample, reviewer error taken out."""
+        bounds = metric.bounds(self.given, self.occurs_O)
+        if self.error is None or values.mixture is None:
+            return hajek(self.sample, *metric.parts(values), bounds)
+        compliant, violating = values.mixture.compliant, values.mixture.violating
+        return corrected_ratio(
+            self.sample, self.error, values.y, metric.parts(compliant), metric.parts(violating), bounds
+        )
+
+    def drowned(self, ratio: Ratio, judged: Judged | None, inference: str) -> Sequence[str | None]:
+        """Return, per segment, why reviewer error leaves no number, or None. judged : the ratio's own intervals."""
+        if not isinstance(ratio.correction, Corrected):
+            return [None] * len(ratio.labels)
+        confidence = self.question.confidence
+        judged = judged or ratio_intervals(self.sample, ratio, inference, confidence)
+        return ratio.correction.drowned(self.sample, ratio, judged, inference, confidence)
 
     def null_reasons(self, uses_O: Flags, *, owed: bool, labels: bool = True, final: bool = True) -> list[str | None]:
         """Return, per segment, why a number that uses these outcomes cannot be had.
@@ -115,6 +158,8 @@ class View:
                 out.append("no audit labels: nothing stands for the population")
             elif labels and silent:
                 out.append(f"{silent} of the audit's strata have no answered label: nothing stands for their creatives")
+            elif labels and self.question.reviewer_error and self.policy_name not in self.question.reviewer_error:
+                out.append(self.unnamed)
             elif owed and self.count_OG[ambiguous_O, g].any():
                 out.append("a rule that fires reads several policies or none: name one with `policy:` on the rule")
             elif missing:
@@ -144,11 +189,34 @@ class View:
         whole = self.exposure_OG[uses_O].sum(0)
         return np.where(whole > 0, self.framed_OG[uses_O].sum(0) / np.where(whole > 0, whole, 1.0), 0.0)
 
+    def fitted(self, a_n: F64, b_n: F64) -> F64:
+        """Return Σ a / Σ b of each segment, the rows weighted up to the known exposure of each outcome in the frame.
+
+        Where the audit missed creatives with much of the exposure this lies far from the plain ratio.
+        """
+        sample, outcomes = self.sample, len(self.given.owed_O)
+        outcome_m = self.question.rows.outcome_Sn[self.strategy, sample.rows_n][sample.at_m].astype(np.int64)
+        key_m = outcome_m * sample.segments + sample.segment_m
+        stood_for = np.bincount(key_m, sample.weight_m * self.exposure_n()[sample.at_m], outcomes * sample.segments)
+        known = self.framed_OG.ravel()
+        factor_m = np.where(stood_for > 0, known / np.where(stood_for > 0, stood_for, 1.0), 1.0)[key_m]
+        top, whole = (sample.sums(sample.weight_m * factor_m * part_n[sample.at_m]) for part_n in (a_n, b_n))
+        return np.where(whole > 0, top / np.where(whole > 0, whole, 1.0), np.nan)
+
+    def misfits(self, fitted: F64, low: F64, high: F64) -> Sequence[str | None]:
+        """Return, per segment, what `history` says where the audit's rows stand badly for known exposure."""
+        if self.question.scored is not None:
+            return [None] * len(fitted)
+        text = f"the audit's rows stand badly for the known {self.weighting} by outcome: fitted to them it is"
+        return [
+            f"{text} {fitted[g]:.4g}" if fitted[g] < low[g] or fitted[g] > high[g] else None for g in range(len(fitted))
+        ]
+
     def leaning(self, uses_O: Flags, without: F64, twice: F64) -> Sequence[str | None]:
         """Return, per segment, what a number that leans on imputed exposure says: how much, and how sensitive it is."""
         part, whole = self.imputed_OG[uses_O].sum(0), self.exposure_OG[uses_O].sum(0)
         return [
-            f"leans on exposure.refused = {self.question.refused} for {part[g] / whole[g]:.0%} of its exposure: "
+            f"{LEANS} = {self.question.refused} for {part[g] / whole[g]:.0%} of its exposure: "
             f"{_or_nothing(without[g])} with none of it, {_or_nothing(twice[g])} with twice"
             if part[g] > 0
             else None

@@ -21,6 +21,7 @@ from engine.schema import LABELS
 _VALUES = {"VIOLATING": VIOLATING, "COMPLIANT": COMPLIANT, "UNKNOWN": NOT_CONCLUDED}
 _CONCLUDED = ["VIOLATING", "COMPLIANT"]
 SOURCES = ("audit", "review", "appeal", "report")
+_EXPERT = "expert"  # the truth about a creative, which measures the audit's reviewers and is no label of a history
 _NEEDED = ("creative_id", "policy", "label", "source")
 
 
@@ -53,7 +54,7 @@ def label_columns(table: pa.Table, names: Mapping[str, str], source: str) -> pa.
                 f"{source}: column {lake[name]} is null in {labels[name].null_count} rows; name each label's"
             )
     _check_words(labels, "label", tuple(_VALUES), source)
-    _check_words(labels, "source", SOURCES, source)
+    _check_words(labels, "source", (*SOURCES, _EXPERT), source)
     return labels
 
 
@@ -83,9 +84,9 @@ def resolve_labels(
     """
     labels = labels.filter(pc.is_in(labels["policy"], pa.array(policies, pa.string()))).sort_by("creative_id")
     creative_id = labels["creative_id"].combine_chunks().dictionary_encode()
-    pile = _pile(labels, creative_id.indices.to_numpy().astype(np.int64), policies)
+    pile = pile_of(labels, creative_id.indices.to_numpy().astype(np.int64), policies)
     shape = (len(creative_id.dictionary), len(policies))
-    sources, asked = labels["source"].to_numpy(zero_copy_only=False), _asked(labels, audits)
+    sources, asked = labels["source"].to_numpy(zero_copy_only=False), asked_by(labels, audits)
     y_nP = resolve(pile.where(asked), rule, shape)
     draws = None
     pi_n, stratum_n = np.full(shape[0], np.nan), np.full(shape[0], -1, np.int32)
@@ -100,7 +101,7 @@ def resolve_labels(
     return LabelTable(
         creative_id=tuple(creative_id.dictionary.to_pylist()),
         y_nP=y_nP,
-        naive_nP=resolve(pile, rule, shape),
+        naive_nP=resolve(pile.where(sources != _EXPERT), rule, shape),
         pi_n=pi_n,
         stratum_n=stratum_n,
         counts=counts,
@@ -129,7 +130,7 @@ def labels_before(
             "inclusion_probability above 0 and at most 1; calibration needs it"
         )
     creative_id = early["creative_id"].combine_chunks().dictionary_encode()
-    pile = _pile(early, creative_id.indices.to_numpy().astype(np.int64), policies)
+    pile = pile_of(early, creative_id.indices.to_numpy().astype(np.int64), policies)
     y_nP = resolve(pile, rule, (len(creative_id.dictionary), len(policies)))
     key_k = pile.row_k * len(policies) + pile.policy_k
     last = np.flatnonzero(np.append(key_k[1:] != key_k[:-1], True)) if len(key_k) else np.zeros(0, np.int64)
@@ -146,7 +147,8 @@ def _check_words(labels: pa.Table, column: str, words: Sequence[str], source: st
         )
 
 
-def _pile(labels: pa.Table, row_k: I64, policies: Sequence[str]) -> Pile:
+def pile_of(labels: pa.Table, row_k: I64, policies: Sequence[str]) -> Pile:
+    """Return labels as a pile; row_k : which creative each is about."""
     value = pc.index_in(labels["label"], pa.array(list(_VALUES))).fill_null(len(_VALUES)).to_numpy()
     names = pc.unique(labels["reviewer_id"]).drop_null().sort()
     return Pile(
@@ -158,7 +160,7 @@ def _pile(labels: pa.Table, row_k: I64, policies: Sequence[str]) -> Pile:
     )
 
 
-def _asked(labels: pa.Table, audits: Sequence[Audit]) -> Flags:
+def asked_by(labels: pa.Table, audits: Sequence[Audit]) -> Flags:
     """Return the labels that one of the audits asked for."""
     named = pc.is_in(labels["audit_id"], pa.array([audit.audit_id for audit in audits], pa.string()))
     return np.asarray(pc.and_(pc.equal(labels["source"], "audit"), named).to_numpy(zero_copy_only=False))

@@ -9,7 +9,8 @@ from numba import njit
 
 from engine.records import I16, I32, I64, U64
 from engine.replay.code_kernels import Codes
-from engine.replay.vector_kernels import BITS, WORDS, Orders, Steps, decide
+from engine.replay.vector_kernels import BITS, Orders, Steps, decide
+from engine.replay.wide import WORDS
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)

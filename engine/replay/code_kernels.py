@@ -83,6 +83,14 @@ def look_up_numbers(
 
 
 @njit(cache=True, nogil=True)
+def look_up_levels(level_N: I32, code_L: Codes, code_N: Codes) -> None:
+    """Write the code of every level; -1 is the last one, which stands for null."""
+    for n in range(len(level_N)):
+        level = level_N[n]
+        code_N[n] = code_L[level if level >= 0 else len(code_L) - 1]
+
+
+@njit(cache=True, nogil=True)
 def add_to_keys(code_N: Codes, shift: int, key_N: U64) -> None:
     """Put the codes of one column into the keys, from bit `shift` on."""
     for n in range(len(code_N)):

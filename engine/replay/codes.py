@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.records import F64, I64
+from engine.records import F64, I32, I64
 from engine.replay import code_kernels as kernels
 from engine.replay.bins import Binning, Bins
 from engine.replay.code_kernels import Codes
@@ -41,7 +42,7 @@ def _dtype(binning: Binning) -> type[np.unsignedinteger]:
 
 def _encode(bins: Bins, values: NDArray[np.generic], code_N: Codes) -> None:
     if bins.code_L is not None:
-        code_N[:] = bins.code_L.astype(code_N.dtype)[values]
+        kernels.look_up_levels(cast("I32", values), bins.code_L.astype(code_N.dtype), code_N)
         return
     edge_E = bins.edge_E if bins.edge_E is not None else np.zeros(0, values.dtype)
     wide = values.dtype if values.dtype in _COMPILED else np.dtype(np.float64)  # as exact: float16, small integers

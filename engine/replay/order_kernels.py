@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 from engine.records import I8, I32, I64, Flags
-from engine.replay.vector_kernels import AND, EVERYTHING, MINUS, NOTHING, OR, XOR
+from engine.replay.vector_kernels import BEFORE, EVERYTHING, NOTHING, Orders, Steps
+from engine.replay.wide import AND, MINUS, OR, XOR
 from engine.strategy import AND as BOTH
 from engine.strategy import NOT, PUSH
 from engine.strategy import OR as EITHER
@@ -122,3 +123,65 @@ def drop_unread(order_I4: I32, operand_J: I32, read_V: Flags) -> int:
         for k in range(4):
             order_I4[kept, k] = order_I4[i, k]
     return kept
+
+
+@njit(cache=True, nogil=True)
+def specialise(
+    steps: Steps, orders: Orders, code_V: I64, levels_2: I32, vectors: int, low_P: I64, high_P: I64
+) -> tuple[Steps, Orders]:
+    """Return steps and orders for places whose codes lie within bounds; see programs.Program.
+
+    The vectors of steps that are not read are left out, and the others closed up; all other vectors keep their place.
+    """
+    same_V = _known_steps(steps, code_V, vectors, low_P, high_P)
+    simple_I4, used_J = np.empty_like(orders.order_I4), np.empty_like(orders.operand_J)
+    count, operands = simplify(orders.order_I4, orders.operand_J, levels_2, same_V, simple_I4, used_J)
+    fire_F, outcome_F = np.empty_like(orders.fire_F), np.empty_like(orders.outcome_F)
+    read_V = np.zeros(vectors, np.bool_)
+    left = 0
+    for f in range(len(fire_F)):
+        vector = same_V[orders.fire_F[f]]
+        if vector != NOTHING:
+            fire_F[left], outcome_F[left] = vector, orders.outcome_F[f]
+            read_V[vector] = True
+            left += 1
+    first = drop_unread(simple_I4[:count], used_J, read_V)
+    column_P = np.empty_like(steps.column_P)
+    moved_V = _close_up(steps.column_P, read_V, column_P)
+    for j in range(operands):
+        used_J[j] = moved_V[used_J[j]]
+    for f in range(left):
+        fire_F[f] = moved_V[fire_F[f]]
+    simple = Orders(simple_I4[first:count], used_J[:operands], fire_F[:left], outcome_F[:left])
+    return Steps(moved_V[steps.step_C], steps.first_P, column_P), simple
+
+
+@njit(cache=True, nogil=True)
+def _known_steps(steps: Steps, code_V: I64, vectors: int, low_P: I64, high_P: I64) -> I32:
+    """Return as which vector each is known: a step that all codes reach is everything, one that none does nothing."""
+    same_V = np.arange(vectors, dtype=np.int32)
+    begin = steps.column_P[0]
+    for p in range(len(low_P)):
+        for v in range(steps.column_P[p], steps.column_P[p + 1]):
+            if code_V[v - begin] <= low_P[p]:
+                same_V[v] = EVERYTHING
+            elif code_V[v - begin] > high_P[p]:
+                same_V[v] = NOTHING
+    return same_V
+
+
+@njit(cache=True, nogil=True)
+def _close_up(column_P: I64, read_V: Flags, closed_P: I64) -> I32:
+    """Return where every vector is when steps that are not read are gone: these where the last one below them is."""
+    moved_V = np.arange(len(read_V), dtype=np.int32)
+    place = column_P[0]
+    for p in range(len(column_P) - 1):
+        closed_P[p] = place
+        last = BEFORE
+        for v in range(column_P[p], column_P[p + 1]):
+            if read_V[v]:
+                last = place
+                place += 1
+            moved_V[v] = last
+    closed_P[-1] = place
+    return moved_V

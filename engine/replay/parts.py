@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from engine.records import I32, I64
 from engine.replay.history import History
@@ -46,6 +44,9 @@ def _keys(history: History, memories: Sequence[Memory], queue_KN: Sequence[I32])
 
 def _joined(keys: Sequence[I32], events: int) -> I64:
     """Number the sets of events that keys join, directly or over others."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     every_N = np.arange(events)
     if not keys:
         return every_N

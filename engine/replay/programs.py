@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.records import I32, I64, Flags
-from engine.replay import order_kernels
+from engine.records import I32, I64
+from engine.replay import order_kernels, wide
 from engine.replay import vector_kernels as kernels
 from engine.replay.bins import Binning
 from engine.strategy import PUSH, StrategyTable
@@ -103,7 +103,7 @@ class _Draft:
         vector_K[atoms[single]] = steps.step_C[binning.flip_F[start_K[single]]]
         for k, first, end in zip(atoms[~single], start_K[~single], end_K[~single], strict=True):
             if first < end:
-                vector_K[k] = self.write(kernels.XOR, *steps.step_C[binning.flip_F[first:end]])
+                vector_K[k] = self.write(wide.XOR, *steps.step_C[binning.flip_F[first:end]])
         return vector_K
 
     def write_rules(self, table: StrategyTable, bounds_R2: I64, vector_K: I32) -> I32:
@@ -129,10 +129,10 @@ class _Draft:
         for at, rule in enumerate(rules):
             fire, rest = self.after.get((left, rule), (-1, -1))
             if fire < 0:
-                self.fires.append(rule if left == kernels.EVERYTHING else self.write(kernels.AND, left, rule))
+                self.fires.append(rule if left == kernels.EVERYTHING else self.write(wide.AND, left, rule))
                 fire = len(self.fires) - 1
             if rest < 0 and at + 1 < len(rules):
-                rest = self.write(kernels.MINUS, left, rule)
+                rest = self.write(wide.MINUS, left, rule)
             self.after[left, rule] = fire, rest
             found.append(fire)
             left = rest
@@ -140,7 +140,7 @@ class _Draft:
 
     def write_joint(self, a: int, b: int) -> int:
         """Return the outcome of being in two outcomes."""
-        self.fires.append(self.write(kernels.AND, self.fires[a], self.fires[b]))
+        self.fires.append(self.write(wide.AND, self.fires[a], self.fires[b]))
         return len(self.fires) - 1
 
     def _append(self, order_I4: I32, operand_J: I32) -> None:
@@ -199,32 +199,7 @@ def _find_steps(binning: Binning, atoms: I64) -> tuple[kernels.Steps, I64]:
 
 def specialise(program: Program, low_P: I64, high_P: I64) -> Program:
     """Return the program for places whose codes lie within bounds: what is the same for all of them is left out."""
-    column_V = np.repeat(np.arange(len(low_P)), np.diff(program.steps.column_P))
-    same_V = np.arange(program.vectors, dtype=np.int32)
-    known_V = same_V[program.steps.column_P[0] : program.steps.column_P[-1]]
-    known_V[program.code_V <= low_P[column_V]] = kernels.EVERYTHING
-    known_V[program.code_V > high_P[column_V]] = kernels.NOTHING
-    order_I4, operand_J, fire_Q, outcome_Q = program.orders
-    simple_I4, used_J = np.empty_like(order_I4), np.empty_like(operand_J)
     levels_2 = np.array(program.levels, np.int32)
-    orders, operands = order_kernels.simplify(order_I4, operand_J, levels_2, same_V, simple_I4, used_J)
-    fire_F = same_V[fire_Q]
-    left = fire_F != kernels.NOTHING
-    read_V = np.zeros(program.vectors, bool)
-    read_V[fire_F[left]] = True
-    first = order_kernels.drop_unread(simple_I4[:orders], used_J, read_V)
-    steps, moved_V = _fewer(program.steps, read_V)
-    simple = kernels.Orders(simple_I4[first:orders], moved_V[used_J[:operands]], moved_V[fire_F[left]], outcome_Q[left])
-    return replace(program, steps=steps, orders=simple)
-
-
-def _fewer(steps: kernels.Steps, read_V: Flags) -> tuple[kernels.Steps, I32]:
-    """Return the steps that are read, closed up, and where every vector is now; the others stay."""
-    first, last = int(steps.column_P[0]), int(steps.column_P[-1])
-    upto_V = np.concatenate([[0], np.cumsum(read_V[first:last])]) + first
-    column_P = upto_V[steps.column_P - first]
-    moved_V = np.arange(len(read_V), dtype=np.int32)
-    moved_V[first:last] = upto_V[1:] - 1  # the last one at or below that is read
-    before_V = np.repeat(column_P[:-1], np.diff(steps.column_P))
-    moved_V[first:last][moved_V[first:last] < before_V] = kernels.BEFORE
-    return kernels.Steps(moved_V[steps.step_C], steps.first_P, column_P), moved_V
+    known = (program.code_V, levels_2, program.vectors, low_P, high_P)
+    steps, orders = order_kernels.specialise(program.steps, program.orders, *known)
+    return replace(program, steps=steps, orders=orders)

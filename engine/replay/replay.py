@@ -20,7 +20,7 @@ from engine.replay.code_kernels import Codes
 from engine.replay.codes import BLOCK, encode_some
 from engine.replay.crew import parts, work_off
 from engine.replay.programs import WHOLE, Program, specialise, write_program
-from engine.replay.vector_kernels import WORDS
+from engine.replay.wide import WORDS
 from engine.strategy import PUSH, StrategyTable
 
 VECTORS = 8192  # that a thread keeps at hand for one portion: 512 KiB

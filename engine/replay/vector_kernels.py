@@ -12,12 +12,10 @@ from numba import njit
 
 from engine.records import I32, I64, U64
 from engine.replay.code_kernels import Codes
+from engine.replay.wide import OR, WORDS, join, load, store
 
-WORDS = 8
 BITS = 64
-AND, OR, XOR, MINUS = range(4)  # of an order: the first operand, joined with each that follows
 BEFORE, NOTHING, EVERYTHING, FIXED = range(4)  # the first vectors: for codes before all steps, no bit, all bits
-Vector = tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
 
@@ -37,46 +35,14 @@ class Steps(NamedTuple):
 class Orders(NamedTuple):
     """How further vectors are made, and which are outcomes.
 
-    order_I4 : int32 (operation, vector, first, end) into operand_J. fire_F, outcome_F : int32, vectors of the outcomes
-    that may be not empty, and which outcomes they are.
+    order_I4 : int32 (operation, vector, first, end) into operand_J: the first operand, joined with each that follows.
+    fire_F, outcome_F : int32, vectors of the outcomes that may be not empty, and which outcomes they are.
     """
 
     order_I4: I32
     operand_J: I32
     fire_F: I32
     outcome_F: I32
-
-
-@njit(cache=True, nogil=True)
-def load(bit_B: U64, vector: int) -> Vector:
-    """Return the words of a vector: held in registers, where an array would be written and read again."""
-    at = np.uint64(vector) * np.uint64(WORDS)
-    a, b, c, d = bit_B[at], bit_B[at + _ONE], bit_B[at + np.uint64(2)], bit_B[at + np.uint64(3)]
-    e, f = bit_B[at + np.uint64(4)], bit_B[at + np.uint64(5)]
-    return a, b, c, d, e, f, bit_B[at + np.uint64(6)], bit_B[at + np.uint64(7)]
-
-
-@njit(cache=True, nogil=True)
-def store(bit_B: U64, vector: int, words: Vector) -> None:
-    """Write the words of a vector."""
-    at = np.uint64(vector) * np.uint64(WORDS)
-    bit_B[at], bit_B[at + _ONE], bit_B[at + np.uint64(2)], bit_B[at + np.uint64(3)] = words[0:4]
-    bit_B[at + np.uint64(4)], bit_B[at + np.uint64(5)] = words[4:6]
-    bit_B[at + np.uint64(6)], bit_B[at + np.uint64(7)] = words[6:8]
-
-
-@njit(cache=True, nogil=True)
-def join(operation: int, one: Vector, other: Vector) -> Vector:
-    """Join two vectors word by word."""
-    a, b, c, d, e, f, g, h = one
-    i, j, k, l, m, n, o, p = other  # noqa: E741 - the eight words after a to h
-    if operation == AND:
-        return a & i, b & j, c & k, d & l, e & m, f & n, g & o, h & p
-    if operation == OR:
-        return a | i, b | j, c | k, d | l, e | m, f | n, g | o, h | p
-    if operation == XOR:
-        return a ^ i, b ^ j, c ^ k, d ^ l, e ^ m, f ^ n, g ^ o, h ^ p
-    return a & ~i, b & ~j, c & ~k, d & ~l, e & ~m, f & ~n, g & ~o, h & ~p
 
 
 @njit(cache=True, nogil=True)

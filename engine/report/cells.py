@@ -102,6 +102,8 @@ def _tip(number: Number) -> str:
         parts.append(f"{wording.count(number.effective_events)} events")
     if number.support is not None:
         parts.append(f"support {wording.share(number.support)}")
+    if number.least is not None and number.most is not None:
+        parts.append(f"whatever other labels would be: [{number.least:.4g}, {number.most:.4g}]")
     if number.estimator:
         parts.append(number.estimator)
     return " · ".join(parts)

@@ -133,7 +133,7 @@ def _support(numbers: list[Number]) -> list[str]:
     if min(known) >= 1:
         return ["The audit could have drawn every creative behind these numbers."]
     drawn = f"The audit could have drawn {wording.share(min(known))} of the exposure behind them"
-    return [f"{drawn}; of the rest nothing is known."]
+    return [f"{drawn}; the bounds whatever the rest is stand with each number."]
 
 
 def _filled(run: RunSummary) -> list[str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from engine.report import (
     chapters,
+    findings_chapter,
     first_screen,
     frontier,
     ledger,
@@ -37,6 +38,7 @@ def build_page(
     run = read_summary(summary)
     sections = (
         chapters.comparison(run),
+        findings_chapter.findings(run),
         frontier.frontier(run, search),
         search_chapter.search(run),
         chapters.segments(run, estimates, truth),

@@ -30,7 +30,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Number:
-    """One estimate and what stands behind it; `truth` is known only where a simulation made the history."""
+    """One estimate and what stands behind it; `truth` is known only where a simulation made the history.
+
+    least, most : what it may be whatever the labels are that nobody could give.
+    """
 
     key: Key
     estimate: float | None = None
@@ -40,6 +43,8 @@ class Number:
     effective_size: float | None = None
     effective_events: float | None = None
     support: float | None = None
+    least: float | None = None
+    most: float | None = None
     estimator: str | None = None
     warning: str | None = None
     null_reason: str | None = None
@@ -140,6 +145,8 @@ def _number(row: Mapping[str, Any]) -> Number:
         effective_size=_finite(row.get("effective_size")),
         effective_events=_finite(row.get("effective_events")),
         support=_finite(row.get("support")),
+        least=_finite(row.get("least")),
+        most=_finite(row.get("most")),
         estimator=row.get("estimator"),
         warning=row.get("warning"),
         null_reason=row.get("null_reason"),

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.findings import FindingsSummary, read_findings
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
@@ -200,6 +201,7 @@ class RunSummary:
     search: SearchSummary | None = None
     strata: tuple[StratumAnswers, ...] = ()
     models: tuple[ModelSummary, ...] = ()
+    findings: FindingsSummary | None = None
 
     @cached_property
     def policy(self) -> str:
@@ -268,6 +270,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         search=_search(summary.get("search")),
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
         models=tuple(ModelSummary(name, **row) for name, row in (summary.get("models") or {}).items()),
+        findings=read_findings(summary.get("findings")),
     )
 
 

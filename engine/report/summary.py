@@ -4,22 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from engine.records import F64, UNCALIBRATED, WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows
+from engine.records import F64, UNCALIBRATED, WEIGHTINGS, WEIGHTS, Decision, Estimate, LabelledRows, ReviewerError
 from engine.report.tables import KEY, key_of
 from engine.strategy import Rule, StrategyTable
 
+VERSION = 1  # of the shape of summary.json: see summary.schema.json
 BINS = 20
 _SHOWN = tuple(field.name for field in fields(Estimate) if field.name not in ("segment_by", "segment"))
 _DECISIONS = (Decision.APPROVE, Decision.LIMIT, Decision.REVIEW, Decision.REJECT)
 ASSUMPTIONS = (
     "Advertisers would not have acted differently under another strategy.",
     "Labels that the audit drew and nobody has given yet are missing at random within their stratum.",
-    "The audit's labels are right; reviewer error of the audit is not corrected.",
 )
+LABELS_RIGHT = "The audit's labels are right; reviewer error of the audit is not corrected."
+
+
+def labels_words(errors: Mapping[str, ReviewerError]) -> str:
+    """Say what is taken of the audit's reviewers: that they are right, or by which rates they err."""
+    if not errors or all(error.perfect for error in errors.values()):
+        return LABELS_RIGHT
+    said = [
+        f"{policy}: sensitivity {e.sensitivity:.3g}{_counted_on(e.violating)}, "
+        f"specificity {e.specificity:.3g}{_counted_on(e.compliant)}"
+        for policy, e in errors.items()
+    ]
+    return (
+        "The audit's reviewers err alike on every creative of a policy, and their error is taken out of every number "
+        f"but pictures of scores, reliability and the naive count ({'; '.join(said)})."
+    )
+
+
+def _counted_on(creatives: float) -> str:
+    return "" if creatives == inf else f" on {creatives:.0f}"
 
 
 @dataclass(frozen=True)

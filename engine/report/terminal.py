@@ -1,17 +1,17 @@
 """The few lines that `backtest run` and `backtest compare` print at their end: fixed width, no colour.
 
-Limits: a name is cut at 24 columns; ambiguous-width characters count as one.
+Limits: a name is cut at 24 columns.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from engine.report import wording
 from engine.report.cells import written
+from engine.report.columns import columns
 from engine.report.lookup import Key, Number, Numbers
 from engine.report.run_summary import Naive, RunSummary, Swap, read_summary
 
@@ -56,7 +56,7 @@ def _headline(run: RunSummary, policy: str) -> str:
         )
     head = ["strategy", *(part for metric in _COLUMNS for part in (metric, "truth"))]
     title = f"policy {_short(policy)} · by {weighting} · machine alone · this history · {_level(run)}"
-    return "\n".join([title, "", *_columns(head, rows), *_indented(reasons), "", *_naive(run, policy)])
+    return "\n".join([title, "", *columns(head, rows), *_indented(reasons), "", *_naive(run, policy)])
 
 
 def _differences(numbers: Numbers, asked: Sequence[Number]) -> list[str]:
@@ -68,14 +68,14 @@ def _differences(numbers: Numbers, asked: Sequence[Number]) -> list[str]:
         reasons |= dict.fromkeys([_reason(n)] if written(n)[0] == wording.DASH else [])
         reasons |= dict.fromkeys([f"{n.key.metric}: {wording.plain(n.warning)}"] if n.warning else [])
     head = ["metric", "reading", "this history", "truth", "creatives like these", "events"]
-    return [*_columns(head, rows), *_indented(reasons)]
+    return [*columns(head, rows), *_indented(reasons)]
 
 
 def _swap(swap: Swap, baseline: str, candidate: str) -> list[str]:
     matrix = swap.matrices.get("creatives", ())
     rows = [[name, *map(wording.count, row)] for name, row in zip(swap.decisions, matrix, strict=False)]
     title = f"creatives by decision: {_short(baseline)} (rows) × {_short(candidate)} (columns)"
-    return [title, "", *_columns(["", *swap.decisions], rows, right=True)]
+    return [title, "", *columns(["", *swap.decisions], rows, right=True)]
 
 
 def _parts(number: Number) -> tuple[str, str]:
@@ -100,32 +100,8 @@ def _counted(row: Naive) -> str:
     return f"{row.metric} {written(number)[0]} of {wording.count(row.labels)}"
 
 
-def _columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
-    """Pad to equal widths; a column that is empty in every row is left out."""
-    kept = [i for i in range(len(head)) if i == 0 or any(row[i] for row in rows)]
-    table = [[row[i] for i in kept] for row in (head, *rows)]
-    widths = [max(_width(row[i]) for row in table) for i in range(len(kept))]
-    return ["  ".join(_padded(row[i], widths[i], right and i > 0) for i in range(len(kept))).rstrip() for row in table]
-
-
 def _indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" for line in lines]
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    gap = " " * (width - _width(text))
-    return gap + text if right else text + gap
-
-
-def _width(text: str) -> int:
-    """Return the columns that a terminal gives to a text."""
-    return sum(_cells(char) for char in text)
-
-
-def _cells(char: str) -> int:
-    if unicodedata.combining(char) or unicodedata.category(char) in ("Cf", "Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def _short(name: str) -> str:

@@ -1,223 +1,137 @@
-"""Do 95 % intervals contain the truth? Audits of the demo world, redrawn by seed; nothing is scored again.
+"""Do 95 % intervals contain the truth? Worlds in which it is known, both questions, every number of the engine.
 
-The demo's finished run holds what every strategy did with every creative; its frame says how the audit draws; its truth
-file, which estimation never reads, says what is right. Each repetition draws the same strata and sizes anew, loses the
-same share of answers, and estimates everything.
+`history` redraws the audit of one history, `future` redraws histories of a superpopulation of advertisers as well.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from record import Bar, Bench, within
+from coverage_batches import ManyHistories, OneHistory
+from coverage_cells import Cell, Tally, bars_of
+from coverage_worlds import WORLDS, World
+from record import Bar, Bench
 
-from engine.conclude.numbers import make_question
-from engine.config import Config, load_config
 from engine.estimate.estimates import estimate_all
 from engine.estimate.naive import naive_counts
-from engine.estimate.question import Question
-from engine.estimate.sample import HISTORY
-from engine.estimate.truth import true_values
-from engine.pipeline import open_run
-from engine.prepare import prepare
-from engine.progress import Progress
-from engine.read.audits import Audit
-from engine.read.labelled import census, join_labels, read_truth
-from engine.read.labels import label_columns, resolve_labels
-from engine.read.shards import read_table
-from engine.records import Estimate, LabelTable
-from engine.report.tables import key_of
-from engine.stages.read import read_stage
-from engine.stages.replay import Replayed, Wanted, find_ground, replay_stage
-from engine.stages.run import Run, compared
-from engine.stages.score import score_stage
+from engine.estimate.sample import FUTURE, HISTORY
 
-ENOUGH = 30.0
-CONFIG = "configs/demo.yaml"
-Key = tuple[str | None, ...]
+DEMO = "demo"
+TOGETHER = 20  # repetitions in a question
+_POOLED = 5_000_000
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class World:
-    """A finished demo run, whom the audit can draw, and what is true. stratum_n, y_n by frame row;
-    others_n is what reviews, appeals and reports said (-1 nothing)."""
+class Simulation:
+    """What one process is asked. pooled : creatives of the superpopulation that a truth is taken from."""
 
-    run: Run
-    replayed: Replayed
-    audit: Audit
-    creative_id: pa.Array
-    stratum_n: np.ndarray
-    y_n: np.ndarray
-    others_n: np.ndarray
-    unanswered: float
-    billed: Mapping[str, Mapping[str, int | None]]
-    truth: dict[Key, float | None]
+    world: str
+    question: str
+    repetitions: int
+    seed: int
+    pooled: int | None = None
+
+
+@dataclass(frozen=True)
+class Naive:
+    """Mean errors of one rate: the engine's, and that of the count over labelled rows."""
+
+    world: str
+    question: str
+    strategy: str
+    metric: str
+    true: float
+    engine: float
+    count: float
 
 
 def measure(arguments: Sequence[str]) -> Bench:
-    """Redraw audits and count how often intervals contain the truth."""
+    """Simulate the worlds and count how often intervals contain the truth."""
+    names = [world.name for world in WORLDS]
     parser = argparse.ArgumentParser(prog="scripts/bench coverage")
-    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--repetitions", type=int, default=1000, help="of every generated world and question")
+    parser.add_argument("--demo-repetitions", type=int, default=200, help="of the demo world, whose run must be there")
+    parser.add_argument("--worlds", nargs="+", choices=[*names, DEMO], default=[*names, DEMO])
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    world = load_world()
-    tally = Tally()
-    for repetition in range(options.repetitions):
-        generator = np.random.default_rng([options.seed, repetition])
-        question = redraw(world, generator)
-        tally.add(estimate_all(question), world.truth)
-        tally.add_naive(question, world.truth)
-    return conclude(world, tally, options.repetitions, options.seed)
-
-
-class Tally:
-    """Sums over repetitions by number."""
-
-    def __init__(self) -> None:
-        self.inside: dict[Key, int] = {}
-        self.seen: dict[Key, int] = {}
-        self.warned: dict[Key, int] = {}
-        self.events: dict[Key, float] = {}
-        self.width: dict[Key, float] = {}
-        self.error: dict[Key, float] = {}
-        self.naive: dict[Key, list[float]] = {}
-
-    def add(self, estimates: Sequence[Estimate], truth: dict[Key, float | None]) -> None:
-        """Count one repetition. Known totals are left out: nothing about them is random."""
-        for row in estimates:
-            key, true = key_of(row), truth.get(key_of(row))
-            if row.estimate is None or row.low is None or row.high is None or true is None:
-                continue
-            if str(row.estimator).endswith(("exact", "no_swap", "census")):
-                continue
-            slack = 1e-9 * max(1.0, abs(true))
-            self.inside[key] = self.inside.get(key, 0) + (row.low - slack <= true <= row.high + slack)
-            self.seen[key] = self.seen.get(key, 0) + 1
-            self.warned[key] = self.warned.get(key, 0) + (row.warning is not None)
-            self.events[key] = self.events.get(key, 0.0) + row.effective_events
-            self.width[key] = self.width.get(key, 0.0) + row.high - row.low
-            self.error[key] = self.error.get(key, 0.0) + row.estimate - true
-
-    def add_naive(self, question: Question, truth: dict[Key, float | None]) -> None:
-        """Keep the naive count's error."""
-        for n in naive_counts(question):
-            key: Key = (n.strategy, None, n.policy, "all", "all", "creatives", "machine", n.metric)
-            true = truth.get(key)
-            if n.estimate is not None and true is not None:
-                self.naive.setdefault(key, []).append(n.estimate - true)
-
-
-def load_world() -> World:
-    """Run the demo (all of it is committed already) and read back what a redraw needs."""
-    config = load_config(CONFIG)
-    prepared = prepare(config)
-    run = open_run(config, prepared, Progress())
-    creatives = read_stage(run)
-    scored = score_stage(run, creatives, scores_exist=True)
-    truth_table, identity = read_table(str(config.report.truth), "report.truth")
-    wanted = Wanted(prepared.table, pair=compared(run), keep_all=True, keep_identity=identity)
-    replayed = replay_stage(run, creatives, scored, find_ground(run, creatives, scored), wanted)
-    ids, y_nP = read_truth(truth_table, config.policies)
-    question = make_question(run, replayed, census(replayed.kept, ids, y_nP), scored.billed)
-    truth = {key_of(row): row.estimate for row in true_values(question)}
-    assert len(prepared.audits) == 1
-    assert prepared.labels is not None
-    frame, _ = read_table("data/demo/frame.parquet", "frame")
-    at = pc.index_in(frame["creative_id"], ids).to_numpy()
-    stratum = pc.index_in(frame["stratum"], pa.array(prepared.audits[0].strata)).to_numpy()
-    counts = prepared.labels.counts
-    unanswered = counts["audit_unanswered"] / counts["audit_drawn"]
-    frame_ids = frame["creative_id"].combine_chunks()
-    others = _other_labels(config, frame_ids)
-    return World(
-        run, replayed, prepared.audits[0], frame_ids, stratum, y_nP[at], others, unanswered, scored.billed, truth
-    )
-
-
-def _other_labels(config: Config, ids: pa.Array) -> np.ndarray:
-    """Return what nobody drew but somebody labelled, per frame row and policy."""
-    assert config.labels is not None
-    table, _ = read_table(config.labels.path, "labels")
-    table = label_columns(table, config.labels.columns, config.labels.path)
-    found = resolve_labels(
-        table.filter(pc.not_equal(table["source"], "audit")), config.policies, (), config.labels.path
-    )
-    at = pc.index_in(ids, pa.array(found.creative_id)).fill_null(-1).to_numpy()
-    return np.where((at >= 0)[:, None], found.naive_nP[at], -1).astype(np.int8)
-
-
-def redraw(world: World, generator: np.random.Generator) -> Question:
-    """Return the estimators' question under another draw of the same audit (and the history's own reviews)."""
-    chosen = []
-    for h, size in enumerate(world.audit.sample_H):
-        members = np.flatnonzero(world.stratum_n == h)
-        chosen.append(generator.choice(members, int(size), replace=False))
-    drawn_n = np.zeros(len(world.y_n), bool)
-    drawn_n[np.concatenate(chosen)] = True
-    rows = np.flatnonzero(drawn_n | (world.others_n >= 0).any(1))
-    drawn = drawn_n[rows]
-    answered = drawn & (generator.random(len(rows)) >= world.unanswered)
-    y_nP = np.where(answered[:, None], world.y_n[rows], -1).astype(np.int8)
-    pi_H = world.audit.sample_H / world.audit.population_H
-    stratum_n = np.where(drawn, world.stratum_n[rows], -1).astype(np.int32)
-    labels = LabelTable(
-        creative_id=tuple(world.creative_id.take(pa.array(rows)).to_pylist()),
-        y_nP=y_nP,
-        naive_nP=np.where(y_nP >= 0, y_nP, world.others_n[rows]).astype(np.int8),
-        pi_n=np.where(drawn, pi_H[world.stratum_n[rows]], np.nan),
-        stratum_n=stratum_n,
-        counts={},
-    )
-    joined = join_labels(world.replayed.kept, labels, (world.audit,))
-    return replace(make_question(world.run, world.replayed, joined, world.billed), inferences=(HISTORY,))
-
-
-def conclude(world: World, tally: Tally, repetitions: int, seed: int) -> Bench:
-    """Pool the numbers with enough events and say what holds."""
-    plenty = [key for key, seen in tally.seen.items() if tally.events[key] / seen >= ENOUGH]
-    few = [key for key in tally.seen if key not in set(plenty)]
-    pooled, pooled_few = (
-        sum(tally.inside[k] for k in keys) / max(1, sum(tally.seen[k] for k in keys)) for keys in (plenty, few)
-    )
-    per_number = sorted(tally.inside[k] / tally.seen[k] for k in plenty)
-    lines = [
-        f"{repetitions} audits of the demo world, {len(tally.seen)} random numbers, "
-        f"{len(plenty)} with a mean of >= 30 effective events",
-        f"95 % intervals that contain the truth: {pooled:.2%} pooled where events suffice, {pooled_few:.2%} elsewhere",
-        f"lowest and highest single number: {per_number[0]:.1%} and {per_number[-1]:.1%}",
-        "",
-        f"{'mean error of':<44}{'engine':>10}{'naive count':>14}{'truth':>10}",
+    asked = [
+        Simulation(name, question, options.repetitions, options.seed)
+        for name in options.worlds
+        if name != DEMO
+        for question in (HISTORY, FUTURE)
     ]
-    for key, errors in sorted(tally.naive.items(), key=lambda item: str(item[0])):
-        if key in tally.seen:
-            mean = tally.error[key] / tally.seen[key]
+    with ProcessPoolExecutor(options.processes, mp_context=get_context("forkserver")) as pool:
+        found = list(pool.map(simulate, asked))
+    cells = [cell for some, _ in found for cell in some]
+    naive = [one for _, some in found for one in some]
+    lines = [line for name in options.worlds if name != DEMO for line in table(world_of(name), cells, naive)]
+    raw: dict[str, Any] = {"cells": [asdict(cell) for cell in cells], "naive": [asdict(one) for one in naive]}
+    bars = bars_of(cells)
+    if DEMO in options.worlds:
+        demo = _demo(options.demo_repetitions, options.seed)
+        lines, raw[DEMO] = [*lines, *demo.table], demo.raw
+        bars = [*demo.bars, *bars]
+    else:
+        bars = [Bar("coverage.demo_pooled", None, "0.93 to 0.97", False), *bars]
+    return Bench("coverage", vars(options), raw, bars, ["", *lines, ""])
+
+
+def simulate(asked: Simulation) -> tuple[list[Cell], list[Naive]]:
+    """Repeat one world under one question."""
+    world = world_of(asked.world)
+    number = [one.name for one in WORLDS].index(world.name)
+    drawn: OneHistory | ManyHistories = OneHistory(world, asked.seed)
+    if asked.question == FUTURE:
+        drawn = ManyHistories(world, asked.seed, asked.pooled or _POOLED)
+    tally = Tally(drawn.truth)
+    for first in range(0, asked.repetitions, TOGETHER):
+        some = range(first, min(first + TOGETHER, asked.repetitions))
+        batch = drawn.batch([np.random.default_rng([asked.seed, number, r]) for r in some])
+        tally.add(batch, estimate_all(batch.question))
+        tally.add_naive(naive_counts(batch.question))
+    cells = tally.cells(world.name, asked.question, corrected=world.corrected)
+    return cells, [Naive(world.name, asked.question, *error) for error in tally.naive_errors()]
+
+
+def world_of(name: str) -> World:
+    """Return a world by name."""
+    return next(world for world in WORLDS if world.name == name)
+
+
+def table(world: World, cells: Sequence[Cell], naive: Sequence[Naive]) -> list[str]:
+    """Return what a person reads about a world: its worst cells first, warned ones after the others."""
+    lines = [f"== {world.name}: {world.tells}" + ("" if world.corrected else " (not corrected for: outside the bars)")]
+    for question in (HISTORY, FUTURE):
+        mine = [cell for cell in cells if (cell.world, cell.question) == (world.name, question)]
+        excused = sum(cell.excused for cell in mine)
+        lines += [
+            f"{question}: {mine[0].repetitions} repetitions, {len(mine)} random numbers, {excused} of them warned",
+            "  " + "worst first".ljust(64) + "  covers  bias/se    width  /exact  events  warned   null",
+        ]
+        ordered = sorted(mine, key=lambda cell: (cell.excused, cell.coverage))
+        for cell in ordered[:_SHOWN]:
             lines.append(
-                f"{key[0]!s:<22}{key[-1]!s:<22}{mean:>+10.4f}{np.mean(errors):>+14.4f}{world.truth[key]:>10.4f}"
+                f"  {cell.name:<64}{cell.coverage:>8.1%}{cell.bias:>+9.2f}{cell.width:>9.4f}{cell.exact:>8.2f}"
+                f"{cell.events:>8.0f}{cell.warned:>8.0%}{cell.null:>7.1%}"
             )
-    raw = {
-        "pooled": pooled,
-        "pooled_few_events": pooled_few,
-        "numbers": [
-            {
-                "key": list(k),
-                "coverage": tally.inside[k] / tally.seen[k],
-                "events": tally.events[k] / tally.seen[k],
-                "width": tally.width[k] / tally.seen[k],
-                "mean_error": tally.error[k] / tally.seen[k],
-                "warned": tally.warned[k] / tally.seen[k],
-            }
-            for k in tally.seen
-        ],
-    }
-    bars = [
-        within("coverage.demo_pooled", pooled, 0.93, 0.97),
-        Bar("coverage.worst_low", None, ">= 0.935 (10,000 repetitions a cell)", False),
-        Bar("coverage.worst_high", None, "<= 0.965 (10,000 repetitions a cell)", False),
-        Bar("coverage.warned_share", None, "<= 0.2 (10,000 repetitions a cell)", False),
-    ]
-    return Bench("coverage", {"config": CONFIG, "repetitions": repetitions, "seed": seed}, raw, bars, ["", *lines, ""])
+        for one in naive:
+            if (one.world, one.question) == (world.name, question):
+                lines.append(
+                    f"  {one.metric} {one.strategy}: true {one.true:.4f}, mean error {one.engine:+.4f}, "
+                    f"of the naive count {one.count:+.4f}"
+                )
+    return [*lines, ""]
+
+
+def _demo(repetitions: int, seed: int) -> Bench:
+    from coverage_demo import redrawn  # it needs the demo's data
+
+    return redrawn(repetitions, seed)

@@ -66,8 +66,11 @@ def _each(value: list[float], pi: list[float]) -> list[float]:
     return [v / p for v, p in zip(value, pi, strict=True)]
 
 
-def future_variance(value: list[float], pi: list[float], advertiser: list[int]) -> tuple[float, float]:
-    """Return the ultimate-cluster variance and the effective number of clusters."""
+def future_variance(value: list[float], pi: list[float], advertiser: list[int], history: float) -> tuple[float, float]:
+    """Return variance and effective number of advertisers: the spread between them without the audit's, and history's.
+
+    An advertiser's weighted sum varies by Σ (1 − π) u² when creatives are drawn; independent creatives spread least.
+    """
     total: dict[int, float] = {}
     for v, p, a in zip(value, pi, advertiser, strict=True):
         total[a] = total.get(a, 0.0) + v / p
@@ -75,7 +78,17 @@ def future_variance(value: list[float], pi: list[float], advertiser: list[int]) 
     mean = sum(total.values()) / count
     squares = [t * t for t in total.values()]
     effective = sum(squares) ** 2 / sum(x * x for x in squares) if any(squares) else float(count)
-    return count / (count - 1) * sum((t - mean) ** 2 for t in total.values()), effective
+    plain = count / (count - 1) * sum((t - mean) ** 2 for t in total.values())
+    doubt = sum((1 - p) * (v / p) ** 2 for v, p in zip(value, pi, strict=True))
+    independent = sum(v * v / p for v, p in zip(value, pi, strict=True))
+    return max(plain - doubt, independent) + history, effective
+
+
+def size_with_one_more(b: list[float], weight: list[float]) -> float:
+    """Return the effective size, or that with one more label of the largest weight and the mean b, if it is less."""
+    u = [w * z for w, z in zip(weight, b, strict=True)]
+    some = sum(w for w, z in zip(weight, b, strict=True) if z > 0)
+    return min(kish(u), kish([*u, max(weight) * sum(u) / some])) if some else 0.0
 
 
 def kish(u: list[float]) -> float:
@@ -176,3 +189,28 @@ def answering_variance(value: list[float], pi: list[float], answered: list[bool]
     m = len(v)
     mean = sum(v) / m if m > 1 else 0.0
     return (1 - share) * m / max(m - 1, 1) * sum((x - mean) ** 2 for x in v)
+
+
+def difference_ratio(
+    a: list[float],
+    b: list[float],
+    guessed: tuple[list[float], list[float]],
+    whole: tuple[float, float, int],
+    weight: list[float],
+    lam: float,
+) -> tuple[float, list[float]]:
+    """Return the difference estimator of Σa / Σb and its linearised residuals.
+
+    guessed : a and b as predicted, per row. whole : their sums over all creatives, and how many creatives there are.
+    """
+    guess_a, guess_b = guessed
+    sum_a, sum_b, creatives = whole
+    scale = creatives / sum(weight)
+    top, bottom = lam * sum_a, lam * sum_b
+    for i, w in enumerate(weight):
+        top += scale * w * (a[i] - lam * guess_a[i])
+        bottom += scale * w * (b[i] - lam * guess_b[i])
+    ratio = top / bottom
+    off = [a[i] - lam * guess_a[i] - ratio * (b[i] - lam * guess_b[i]) for i in range(len(weight))]
+    mean = sum(w * x for w, x in zip(weight, off, strict=True)) / sum(weight)
+    return ratio, [scale * (x - mean) / bottom for x in off]

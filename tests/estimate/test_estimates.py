@@ -71,9 +71,9 @@ def slow(table, rows, strategy, weighting, reading, metric, segment, method):
     return (
         ratio,
         (history, df, sum(z > 0 for z in b)),
-        oracles.future_variance(residual, pi, advertiser),
+        oracles.future_variance(residual, pi, advertiser, history),
         events,
-        size,
+        (size, oracles.size_with_one_more(b, weight)),
         bounds,
     )
 
@@ -99,18 +99,18 @@ def test_numbers_and_intervals_equal_those_of_plain_loops(judged, metric, readin
                 if history.estimate is None:
                     assert history.null_reason
                     continue
-                ratio, (variance, df, units), (between, effective), events, size, bounds = slow(
+                ratio, (variance, df, units), (between, effective), events, (size, unseen), bounds = slow(
                     table, rows, strategy, weighting, reading, metric, segment, method
                 )
                 assert history.estimate == pytest.approx(ratio, rel=1e-9)
                 assert history.effective_events == pytest.approx(events, rel=1e-6)
                 assert history.effective_size == pytest.approx(size, rel=1e-9)
-                low, high = oracles.interval_between(bounds, ratio, variance, events, size, df, units, 0.95)
+                low, high = oracles.interval_between(bounds, ratio, variance, events, unseen, df, units, 0.95)
                 assert (history.low, history.high) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
                 future = found[name, "", segment, weighting, reading, metric, "future"]
                 if bounds[0] < ratio < bounds[1] and events >= 30:
                     df = max(1.0, effective - 1)
-                    low, high = oracles.interval_between(bounds, ratio, between, events, size, df, units, 0.95)
+                    low, high = oracles.interval_between(bounds, ratio, between, events, unseen, df, units, 0.95)
                     assert (future.low, future.high) == pytest.approx((low, high), rel=1e-6)
 
 
@@ -276,7 +276,9 @@ def test_with_zero_events_the_upper_bound_is_the_exact_one():
     ]
     assert row.estimate == 0.0
     assert row.low == 0.0
-    assert row.high == pytest.approx(1 - 0.025 ** (1 / row.effective_size), rel=1e-6)
+    size = oracles.size_with_one_more(rows.y_nQ[:, 0].tolist(), (1 / rows.pi_n).tolist())
+    assert size <= row.effective_size
+    assert row.high == pytest.approx(1 - 0.025 ** (1 / size), rel=1e-6)
 
 
 def test_a_stratum_that_nobody_answered_makes_null_and_never_a_census():

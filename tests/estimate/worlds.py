@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.estimate.predictions import FOLDS, Predictions, codes_of, fit_predictors, sum_predicted
 from engine.estimate.question import Question
 from engine.expression import Atom
 from engine.read.labelled import with_any
@@ -180,3 +181,15 @@ def rows_at(
 def question(_world: World, rows: LabelledRows, found: Replayed, table: StrategyTable, **more: object) -> Question:
     """Return what the estimators are asked, lenient against strict."""
     return Question(table, ("p",), segments(), found.totals, rows, pair=(0, 1), **more)  # type: ignore[arg-type]
+
+
+def predictions(world: World, rows: LabelledRows, found: Replayed, *, guarded: bool = True) -> Predictions:
+    """Return what the difference estimator leans on: m fitted on the rows, sums over the world."""
+    fold_N, fold_n = (advertiser * 2654435761 // 64 % FOLDS for advertiser in (world.advertiser_N, rows.advertiser_n))
+    predictors = fit_predictors(rows, segments(), [(0,)], fold_n)
+    code_QN = codes_of(predictors, world.score_N[None].astype(np.float64), fold_N)
+    exposure_NW = world.exposure_WN.T.astype(np.int64)
+    outcome_SN = found.outcome_Sn
+    sums = sum_predicted(outcome_SN, code_QN, world.region_N, exposure_NW, segments(), int(outcome_SN.max()) + 1)
+    code_Qn = codes_of(predictors, rows.score_Kn, fold_n)
+    return Predictions(predictors, code_Qn, sums, np.ones(len(outcome_SN), bool), guarded)

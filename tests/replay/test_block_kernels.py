@@ -19,7 +19,8 @@ from engine.replay import order_kernels
 from engine.replay import vector_kernels as vectors
 from engine.replay.bins import find_bins
 from engine.replay.codes import BLOCK, encode_some
-from engine.replay.programs import write_program
+from engine.replay.programs import specialise, write_program
+from engine.replay.wide import WORDS
 from engine.strategy import AND as BOTH
 from engine.strategy import NOT, PUSH, Rule, Strategy, StrategyTable, build_table
 from engine.strategy import OR as EITHER
@@ -112,8 +113,8 @@ def test_every_rule_has_a_vector_of_where_it_decides(written: list[Tree], world:
     binning = find_bins(table.atoms, world.creatives.columns)
     program = write_program(table, binning, [0], None)
     code_PM = encode_some(binning, np.arange(len(world)))
-    bit_VB = np.full((program.vectors, vectors.WORDS), 0xDEAD, np.uint64)
-    loops = {name: getattr(vectors, name) for name in ("load", "store", "join", "write_steps", "decide")}
+    bit_VB = np.full((program.vectors, WORDS), 0xDEAD, np.uint64)
+    loops = {name: getattr(vectors, name) for name in ("write_steps", "decide")}
     with patch.multiple(vectors, **{name: loop.py_func if python else loop for name, loop in loops.items()}):
         vectors.decide(code_PM, 0, program.steps, program.orders, bit_VB)
     first = [first_to_fire(written, creative, SINGLE) for creative in world.plain]
@@ -175,6 +176,33 @@ def test_compiled_and_plain_contraction_give_the_same_bytes() -> None:
     assert sums[0] == sums[1]
     whole = np.array(sums[0])[:, 0, 0]
     assert whole.tolist() == [lane_LM[0, :192].sum(), lane_LM[0, 192:].sum()]
+
+
+@pytest.mark.parametrize("python", [False, True])
+@examples(40)
+@given(written=st.lists(trees(), min_size=1, max_size=4), world=worlds(sizes=(65, 129)), data=st.data())
+def test_a_program_for_bounds_makes_the_same_outcomes_within_them(
+    written: list[Tree], world: World, data: st.DataObject, python: bool
+) -> None:
+    table = as_table(written)
+    binning = find_bins(table.atoms, world.creatives.columns)
+    program = write_program(table, binning, [0], None)
+    rows = data.draw(st.lists(st.integers(0, len(world) - 1), min_size=1, max_size=9))
+    code_PM = np.repeat(encode_some(binning, np.array(rows))[:, :1], BLOCK, axis=1)
+    code_PM[:, : len(rows)] = encode_some(binning, np.array(rows))[:, : len(rows)]
+    low_P, high_P = (found(code_PM.astype(np.int64), axis=1) for found in (np.min, np.max))
+    loops = {name: getattr(order_kernels, name) for name in ("specialise", "simplify", "drop_unread")}
+    with patch.multiple(order_kernels, **{name: loop.py_func if python else loop for name, loop in loops.items()}):
+        narrow = specialise(program, low_P, high_P)
+    found_VB, wanted_VB = (np.full((program.vectors, WORDS), 0xDEAD, np.uint64) for _ in range(2))
+    vectors.decide(code_PM, 0, narrow.steps, narrow.orders, found_VB)
+    vectors.decide(code_PM, 0, program.steps, program.orders, wanted_VB)
+    wanted = dict(zip(program.orders.outcome_F.tolist(), wanted_VB[program.orders.fire_F].tolist(), strict=True))
+    found = dict(zip(narrow.orders.outcome_F.tolist(), found_VB[narrow.orders.fire_F].tolist(), strict=True))
+    assert {outcome: bits for outcome, bits in wanted.items() if any(bits)} == {
+        outcome: bits for outcome, bits in found.items() if any(bits)
+    }
+    assert narrow.steps.column_P[-1] <= program.steps.column_P[-1]
 
 
 @both(order_kernels.compile_rules)

@@ -48,6 +48,13 @@ def test_drawers_give_the_same_codes(kernel: Kernel, drawers: int, dtype: type[n
     assert code_N.tolist() == [code(value, edges.tolist()) for value in values.tolist()]
 
 
+@both(kernels.look_up_levels)
+def test_the_last_code_of_levels_is_that_of_null(kernel: Kernel) -> None:
+    code_N = np.zeros(5, np.uint16)
+    kernel(np.array([2, 0, -1, 1, 2], np.int32), np.array([7, 8, 9, 65535], np.uint16), code_N)
+    assert code_N.tolist() == [9, 7, 65535, 8, 9]
+
+
 @both(kernels.group)
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("rows", ODD_SIZES)

@@ -1,0 +1,1 @@
+"""What to label next: the creatives whose labels narrow a paired difference most, drawn with known probabilities."""

@@ -1,0 +1,206 @@
+"""What repetitions say about one number: bias, coverage, width; and the bars over all numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from math import nan, sqrt
+
+import numpy as np
+from coverage_batches import WEIGHTED, Batch, Key, key_of
+from coverage_worlds import F64
+from record import Bar
+
+from engine.estimate.interval import exact_bounds
+from engine.estimate.naive import NaiveCount
+from engine.estimate.sample import HISTORY
+from engine.records import Estimate
+
+ENOUGH = 30.0
+REPETITIONS = 10_000  # that the bars ask for
+_CERTAIN = ("exact", "no_swap", "census")
+
+
+@dataclass
+class Sums:
+    """Sums over the repetitions of a cell; `+=` joins those of two processes.
+
+    inside : intervals that contain the truth; a null makes no claim and counts as one, and as warned.
+    certain : repetitions in which nothing is random. exact : width of the exact interval of a simple random sample of
+    the same effective size (of advertisers, where `future` has fewer of them), for rates of one strategy.
+    """
+
+    repetitions: int = 0
+    inside: int = 0
+    null: int = 0
+    warned: int = 0
+    certain: int = 0
+    known: int = 0
+    error: float = 0.0
+    square: float = 0.0
+    width: float = 0.0
+    exact: float = 0.0
+    events: float = 0.0
+    clusters: float = 0.0
+
+    def __iadd__(self, other: Sums) -> Sums:
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        return self
+
+    def add(self, rows: Sequence[Estimate], clusters: F64, true: float) -> None:
+        """Add repetitions, one row each."""
+        at = [r for r, row in enumerate(rows) if None not in (row.estimate, row.low, row.high)]
+        given, drawn = [rows[r] for r in at], clusters[at]
+        point, low, high, size = (
+            np.array([getattr(row, name) for row in given], np.float64)
+            for name in ("estimate", "low", "high", "effective_size")
+        )
+        slack = 1e-9 * max(1.0, abs(true))
+        self.repetitions += len(rows)
+        self.null += len(rows) - len(given)
+        self.inside += len(rows) - len(given) + int(((low - slack <= true) & (true <= high + slack)).sum())
+        self.warned += len(rows) - len(given) + sum(row.warning is not None for row in given)
+        self.certain += sum(str(row.estimator).endswith(_CERTAIN) for row in given)
+        self.known += sum(str(row.estimator).startswith("known_total/") for row in given)
+        self.error += float((point - true).sum())
+        self.square += float(((point - true) ** 2).sum())
+        self.width += float((high - low).sum())
+        self.events += sum(row.effective_events for row in given)
+        self.clusters += float(clusters.sum())
+        if rows[0].baseline is None:
+            n = np.maximum(size if rows[0].inference == HISTORY else np.minimum(size, drawn), 1e-9)
+            least, most = exact_bounds(np.clip(point, 0.0, 1.0) * n, n, rows[0].confidence)
+            self.exact += float((most - least).sum())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a world under one question.
+
+    bias : mean error in standard errors of the estimator. exact : mean width over that of a simple random sample's
+    exact interval, NaN for differences. corrected : see coverage_worlds.World.
+    """
+
+    world: str
+    question: str
+    key: Key
+    true: float
+    repetitions: int
+    coverage: float
+    bias: float
+    deviation: float
+    width: float
+    exact: float
+    null: float
+    warned: float
+    events: float
+    clusters: float
+    known: bool
+    corrected: bool
+
+    @property
+    def excused(self) -> bool:
+        """Whether half of the repetitions warn."""
+        return self.warned >= 0.5
+
+    @property
+    def plenty(self) -> bool:
+        """Whether events (and clusters, for the future) suffice."""
+        return self.events >= ENOUGH and (self.question == "history" or self.clusters >= ENOUGH)
+
+    @property
+    def name(self) -> str:
+        """The number in words."""
+        strategy, paired, weighting, reading, metric = self.key
+        return f"{metric} {'difference' if paired else strategy}, {weighting}, {reading}"
+
+
+class Tally:
+    """Sums of every number of one world and question. naive : errors of the naive count, by strategy and metric."""
+
+    def __init__(self, truth: dict[Key, float | None]) -> None:
+        self.truth = truth
+        self.sums: dict[Key, Sums] = {}
+        self.naive: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, batch: Batch, estimates: Sequence[Estimate]) -> None:
+        """Add a batch: estimates stand segment by segment, a repetition each."""
+        size = len(batch.question.segments.name)
+        for first in range(0, len(estimates), size):
+            rows = estimates[first : first + size]
+            key = key_of(rows[0])
+            true = self.truth.get(key)
+            if true is not None:
+                self.sums.setdefault(key, Sums()).add(rows, batch.clusters_WR[WEIGHTED.index(key[2])], true)
+
+    def add_naive(self, counts: Iterable[NaiveCount]) -> None:
+        """Add the naive count over all rows of a batch."""
+        for n in counts:
+            true = self.truth.get((n.strategy, False, "creatives", "machine", n.metric))
+            if n.estimate is not None and true is not None:
+                self.naive.setdefault((n.strategy, n.metric), []).append(n.estimate - true)
+
+    def naive_errors(self) -> Iterator[tuple[str, str, float, float, float]]:
+        """Yield strategy, metric, truth, the engine's mean error and that of the naive count."""
+        for (strategy, metric), errors in self.naive.items():
+            key = (strategy, False, "creatives", "machine", metric)
+            s, true = self.sums[key], self.truth[key]
+            assert true is not None
+            yield strategy, metric, true, s.error / max(1, s.repetitions - s.null), float(np.mean(errors))
+
+    def cells(self, world: str, question: str, *, corrected: bool) -> list[Cell]:
+        """Return the numbers that are random at all."""
+        found = []
+        for key, s in self.sums.items():
+            given = s.repetitions - s.null
+            true = self.truth[key]
+            if s.certain == given or true is None:
+                continue
+            mean = s.error / given
+            deviation = sqrt(max(s.square / given - mean**2, 0.0))
+            if deviation <= 1e-9 * abs(true):  # its strata were drawn whole
+                continue
+            found.append(
+                Cell(
+                    world,
+                    question,
+                    key,
+                    true,
+                    s.repetitions,
+                    s.inside / s.repetitions,
+                    mean / deviation,
+                    deviation,
+                    s.width / given,
+                    s.width / s.exact if s.exact else nan,
+                    s.null / s.repetitions,
+                    s.warned / s.repetitions,
+                    s.events / given,
+                    s.clusters / s.repetitions,
+                    s.known > 0,
+                    corrected,
+                )
+            )
+        return found
+
+
+def bars_of(cells: Iterable[Cell]) -> list[Bar]:
+    """Return the bars of the design; they hold with REPETITIONS of every cell only."""
+    judged = [cell for cell in cells if cell.corrected]
+    silent = [cell for cell in judged if not cell.excused]
+    warned = [cell.exact for cell in judged if cell.excused and not np.isnan(cell.exact)]
+    high = [cell.coverage for cell in judged if cell.plenty and not cell.known]
+    enough = bool(judged) and min(cell.repetitions for cell in judged) >= REPETITIONS
+    found = [
+        ("coverage.worst_low", min((cell.coverage for cell in silent), default=None), ">= 0.935"),
+        ("coverage.worst_high", max(high, default=None), "<= 0.965"),
+        ("coverage.warned_share", 1 - len(silent) / len(judged) if judged else None, "<= 0.2"),
+        ("coverage.warned_width", max(warned, default=None), "<= 1.25"),
+    ]
+    return [_bar(name, value, bar, enough) for name, value, bar in found]
+
+
+def _bar(name: str, value: float | None, bar: str, enough: bool) -> Bar:
+    sign, limit = bar.split()
+    reached = value is not None and (value <= float(limit) if sign == "<=" else value >= float(limit))
+    return Bar(name, value, f"{bar} ({REPETITIONS:,} repetitions a cell)", reached and enough)
