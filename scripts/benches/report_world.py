@@ -57,7 +57,7 @@ def _estimates(names: list[str], places: list[tuple[str, str]], generator: np.ra
         if field.name in columns:
             arrays.append(pa.array(columns[field.name], field.type))
         else:
-            arrays.append(pa.repeat(pa.scalar(same[field.name], field.type), rows))
+            arrays.append(pa.repeat(pa.scalar(same.get(field.name), field.type), rows))
     return pa.Table.from_arrays(arrays, schema=ESTIMATES)
 
 
