@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -47,7 +48,8 @@ def frontier(run: RunSummary, search: pa.Table | None) -> Section | None:
     review = _limit(cloud.review, base.review.estimate if base else None)
     overkill = _limit(cloud.overkill, base.overkill.estimate if base else None)
     caption = _caption(run, key, cloud, tried, what, subject)
-    formulas = tuple((name, run.formulas.get(name, "")) for name in FRONTIER)
+    names = written if subject and written else FRONTIER
+    formulas = tuple((name, run.formulas.get(metric, "")) for name, metric in zip(names, FRONTIER, strict=True))
     name = base.name if base else None
     block = Frontier("frontier", caption, what, subject, cloud, marked, name, review, overkill, formulas)
     return Section("frontier", "The frontier", (block,))
@@ -154,15 +156,12 @@ def _key(key: Key, name: str, metric: str, weighting: str) -> Key:
 
 def _limit(shares: tuple[float, ...], base: float | None) -> Limit:
     """Start where the baseline stands, else at the end, where everything is allowed; both rounded up to a step."""
-    start = None if base is None else 100 * base
-    most = max(100 * max(shares), start or 0.0)
-    places = max(-math.floor(math.log10(most / _STEPS)), 0) if most > 0 else 1
-    step = 10.0**-places
-
-    def text(value: float) -> str:
-        return f"{math.ceil(round(value / step, 6)) * step:.{places}f}"
-
-    return Limit(text(most if start is None else start), text(most or step), f"{step:.{places}f}")
+    most = 100 * Decimal(max(*shares, base or 0.0, 0.0))
+    places = max(-(most / _STEPS).adjusted(), 0) if most else 1
+    step = Decimal(1).scaleb(-places)
+    end = (most or step).quantize(step, ROUND_CEILING)
+    start = end if base is None else (100 * Decimal(base)).quantize(step, ROUND_CEILING)
+    return Limit(f"{start:f}", f"{end:f}", f"{step:f}")
 
 
 def _caption(run: RunSummary, key: Key, cloud: Cloud, tried: int, what: str, subject: str) -> str:

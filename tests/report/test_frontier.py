@@ -85,6 +85,17 @@ def test_limits_start_at_the_baseline_rounded_up_by_less_than_a_step(swept):
         assert Decimal(limit.start) <= Decimal(limit.most)
 
 
+def test_the_end_of_a_limit_allows_the_largest_share_whatever_its_digits(make):
+    summary, *_ = make(compare=False)
+    for share in (0.1 + 1e-16, 1 / 3, 0.009190000000000003, 2e-7, 1.0):
+        for row in summary["headline"]:
+            if row["metric"] == "review_rate":
+                row |= {"estimate": share, "low": share, "high": share}
+        most = block_of(summary).review.most
+        assert float(f"{most}e-2") >= share
+        assert Decimal(most) < 100 * Decimal(share) * Decimal("1.01")
+
+
 def test_without_a_baseline_everything_is_allowed_at_first(make):
     summary, *_ = make(compare=False)
     block = block_of(summary)
