@@ -23,7 +23,8 @@ from engine.estimate.outcomes import outcome_counts, swap_sums
 from engine.estimate.reliability import reliability_curves
 from engine.records import UNCALIBRATED, WEIGHTINGS, WEIGHTS, Design
 from engine.report.gates import junit_xml, read_verdict, verdict_blocks
-from engine.report.markdown import render_blocks, render_markdown
+from engine.report.layout import build_page
+from engine.report.markdown import page_markdown, render_blocks
 from engine.report.summary import (
     ASSUMPTIONS,
     VERSION,
@@ -66,11 +67,12 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         store.commit_table(path / "quarantine.parquet", creatives.quarantine, run.identity)
         if truth is not None:
             store.commit_table(path / "truth.parquet", truth, run.identity)
-        if insight.searched is not None:
-            store.commit_table(path / "search.parquet", insight.searched.table(), run.identity)
-        if insight.examples is not None:
-            store.commit_table(path / "examples.parquet", insight.examples, run.identity)
-        made_now = {"truth.parquet": truth, "search.parquet": insight.searched, "examples.parquet": insight.examples}
+        tables = PageTables(estimates, truth, insight.searched.table() if insight.searched else None, insight.examples)
+        if tables.search is not None:
+            store.commit_table(path / "search.parquet", tables.search, run.identity)
+        if tables.examples is not None:
+            store.commit_table(path / "examples.parquet", tables.examples, run.identity)
+        made_now = {"truth.parquet": truth, "search.parquet": tables.search, "examples.parquet": tables.examples}
         made_now |= {"report.html": run.config.report.html} | dict.fromkeys(GATE_FILES, insight.verdict)
         for name, made in made_now.items():
             if made is None or made is False:
@@ -78,7 +80,6 @@ def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Number
         summary = summarise(run, creatives, scored, numbers, insight)
         run.directory.write_text("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
         write_gates(run.directory, summary)
-        tables = PageTables(estimates, truth, insight.examples)
         write_pages(run.directory, summary, tables, html=run.config.report.html)
         step(estimates.num_rows)
     return summary
@@ -97,10 +98,11 @@ def write_gates(directory: store.RunDirectory, summary: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class PageTables:
-    """The tables that pages are made from beside the summary: schema.ESTIMATES, the truth, schema.EXAMPLES."""
+    """The tables that pages are made from: schema.ESTIMATES, the truth, what a sweep tried, schema.EXAMPLES."""
 
     estimates: pa.Table
     truth: pa.Table | None
+    search: pa.Table | None
     examples: pa.Table | None
 
 
@@ -108,11 +110,12 @@ def write_pages(directory: store.RunDirectory, summary: dict[str, Any], tables: 
     """Write report.md and report.html; the pages name the run and show examples, the summary does not."""
     shown = tables.examples.to_pylist() if tables.examples is not None else None
     summary = summary | {"run": directory.path.name, "examples": shown}
-    directory.write_text("report.md", render_markdown(summary, tables.estimates, tables.truth))
+    page = build_page(summary, tables.estimates, tables.truth, tables.search)
+    directory.write_text("report.md", page_markdown(page))
     if html:
-        from engine.report.html import render_html
+        from engine.report.html import page_html
 
-        directory.write_text("report.html", render_html(summary, tables.estimates, tables.truth))
+        directory.write_text("report.html", page_html(page))
 
 
 def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -145,6 +148,9 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "segments": [list(pair) for pair in zip(question.segments.by, question.segments.name, strict=True)],
         "confidence": question.confidence,
         "strategies": strategy_facts(facts),
+        "models": {
+            name: {"contents": count, "asked": scored.billed.get(name, {})} for name, count in scored.contents.items()
+        },
         "compare": config.compare.model_dump() if config.compare else None,
         "labels": _label_counts(run, numbers),
         "strata": [asdict(stratum) for stratum in run.prepared.labels.strata] if run.prepared.labels else [],
@@ -257,7 +263,7 @@ def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], 
     if manifest.get("state") != "complete" or not isinstance(files, dict):
         raise DataError(f"{directory.path}: holds no finished run; run it first")
     tables = {}
-    for name in ("estimates.parquet", "truth.parquet", "examples.parquet"):
+    for name in ("estimates.parquet", "truth.parquet", "search.parquet", "examples.parquet"):
         found = store.find_committed(directory.path / name, identity) if name in files else None
         if name in files and (found is None or found.hash != files[name]):
             raise DataError(f"{directory.path / name}: is not the file of the finished run; run it again")
@@ -265,4 +271,4 @@ def check_report_inputs(directory: store.RunDirectory) -> tuple[dict[str, Any], 
     estimates = tables["estimates.parquet"]
     assert estimates is not None
     summary = json.loads((directory.path / "summary.json").read_text())
-    return summary, PageTables(estimates, tables["truth.parquet"], tables["examples.parquet"])
+    return summary, PageTables(estimates, *(tables[f"{name}.parquet"] for name in ("truth", "search", "examples")))

@@ -69,6 +69,7 @@ class Searched:
             "strategy": self.section.strategy,
             "policy": self.policy,
             "reading": self.section.reading,
+            "weighting": self.section.weighting,
             "numbers": list(self.numbers),
             "tried": len(self.trials),
             "picks": [

@@ -1,21 +1,25 @@
-"""report.html: one page that carries everything it needs, fetches nothing and runs nothing.
+"""report.html: one page that carries everything it needs and fetches nothing.
 
-The content policy allows the one style sheet (by its hash) and no script. Text reaches the page through
-autoescaping alone; the only markup not written by the template is the SVG of `plots` and the style sheet.
+The content policy allows one style sheet and one script, each by its hash. Text reaches the page through autoescaping,
+and through one block of JSON that no script executes; the only markup not written by the template is the SVG of
+`plots` and `frontier_plot`, the style sheet and the script. Without the script everything but moving limits is there.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from engine.report.frontier import frontier_data
+from engine.report.frontier_plot import draw_frontier, plane_data, plane_of
 from engine.report.layout import build_page
-from engine.report.page import Picture
+from engine.report.page import Frontier, Page, Picture
 from engine.report.plots import draw
 from engine.report.wording import plain
 
@@ -25,7 +29,12 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 
-def render_html(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> str:
+_ESCAPED = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
+
+
+def render_html(
+    summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None, search: pa.Table | None = None
+) -> str:
     """Render the page of a run: same input, same bytes.
 
     Parameters
@@ -33,15 +42,38 @@ def render_html(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table
     summary : what summary.json holds.
     estimates : schema.ESTIMATES.
     truth : as in `layout.build_page`, None where no simulation knows it.
+    search : schema.SEARCH, None where the run has no sweep.
 
     Raises
     ------
     KeyError : the summary lacks a key.
     """
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    return page_html(build_page(summary, estimates, truth, search))
+
+
+def page_html(page: Page) -> str:
+    """Write a page as HTML."""
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     template = _environment().get_template("template.html")
-    page = build_page(summary, estimates, truth)
-    return template.render(page=page, style=_trusted(style), policy=_content_policy(style)).lstrip()
+    return template.render(
+        page=page,
+        style=_trusted(style),
+        script=_trusted(script),
+        data=_trusted(as_block(_data(page))),
+        policy=_content_policy(style, script),
+    ).lstrip()
+
+
+def as_block(value: object) -> str:
+    """Write JSON that ends no element and no line of a script: ASCII without `<`, `>` and `&`."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPED)
+
+
+def _data(page: Page) -> dict[str, Any]:
+    """Return what the script reads."""
+    blocks = (block for section in page.sections for block in section.blocks)
+    found = next((block for block in blocks if isinstance(block, Frontier)), None)
+    return {} if found is None else {"frontier": frontier_data(found) | {"plane": plane_data(plane_of(found))}}
 
 
 def _environment() -> jinja2.Environment:
@@ -66,8 +98,8 @@ def _clean(value: object) -> object:
     return plain(value) if type(value) is str else value
 
 
-def _drawn(picture: Picture) -> str:
-    return _trusted(draw(picture))
+def _drawn(picture: Picture | Frontier) -> str:
+    return _trusted(draw_frontier(picture) if isinstance(picture, Frontier) else draw(picture))
 
 
 def _inlined(jpeg: bytes) -> str:
@@ -81,7 +113,10 @@ def _trusted(markup: str) -> str:
     return Markup(markup)
 
 
-def _content_policy(style: str) -> str:
-    """Allow this style sheet and nothing else: no script, no frame, no request."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+def _content_policy(style: str, script: str) -> str:
+    """Allow this style sheet, this script and nothing else: no frame, no request, no markup made by a script."""
+    allowed = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
+    return (
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ).format(*allowed)

@@ -12,10 +12,12 @@ from engine.report import (
     examples_chapter,
     findings_chapter,
     first_screen,
+    frontier,
     gates,
     ledger,
     score_chapters,
     search_chapter,
+    strategies_chapter,
     versus_chapter,
     wording,
 )
@@ -23,7 +25,9 @@ from engine.report.page import Page
 from engine.report.run_summary import read_summary
 
 
-def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> Page:
+def build_page(
+    summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None, search: pa.Table | None = None
+) -> Page:
     """Lay out the page.
 
     Parameters
@@ -32,6 +36,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
     estimates : schema.ESTIMATES.
     truth : columns strategy, baseline, policy, segment_by, segment, weighting, reading, metric, truth;
         None where no simulation knows it.
+    search : schema.SEARCH; None where the run has no sweep, or where nothing is drawn.
     """
     run = read_summary(summary)
     sections = (
@@ -39,6 +44,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
         chapters.comparison(run),
         versus_chapter.versus(run),
         findings_chapter.findings(run),
+        frontier.frontier(run, search),
         search_chapter.search(run),
         examples_chapter.examples(run),
         chapters.segments(run, estimates, truth),
@@ -46,7 +52,7 @@ def build_page(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table 
         ledger.naive(run),
         score_chapters.scores(run),
         score_chapters.reliability(run),
-        ledger.strategies(run),
+        strategies_chapter.strategies(run),
         ledger.reading(run),
         ledger.labels(run),
         ledger.formulas(run),

@@ -1,4 +1,4 @@
-"""The chapters that show the work: the naive count, the rules, what was read, labels, formulas."""
+"""The chapters that show the work: the naive count, what was read, labels, formulas."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from engine.records import StratumAnswers
 from engine.report import wording
 from engine.report.cells import Notes, number_cell, strategy_cell
 from engine.report.lookup import Key
-from engine.report.page import Cell, Fold, Grid, Group, Points, Section, Text
-from engine.report.run_summary import Firing, Naive, RunSummary, StrategySummary
+from engine.report.page import Cell, Grid, Group, Points, Section, Text
+from engine.report.run_summary import Naive, RunSummary
 
 _READ = {
     "kept": "submitted in the period: what every number counts",
@@ -27,7 +27,6 @@ _KEPT = {
     "invalid_utf8": "texts that were not valid UTF-8",
 }
 _PICTURES = {"pictures": "pictures, of all creatives read", "no_picture": "creatives without a picture"}
-_ADDED = ("leakage_rate", "overkill_rate")
 _LEFT_OUT = {
     "labels_late": "known after labels.known_by: as if not yet answered",
     "labels_young": "younger than labels.older_than: as if not yet answered",
@@ -58,12 +57,6 @@ def naive(run: RunSummary) -> Section | None:
     groups = tuple(Group(m, tuple(_naive_row(run, row, notes) for row in rows if row.metric == m)) for m in metrics)
     head = ("Strategy", "Policy", "Naive count", "Labelled rows", "Estimate")
     return Section("naive", "Not a count of labels", (Text(said), Grid("", head, groups, tuple(notes.texts))))
-
-
-def strategies(run: RunSummary) -> Section:
-    """Every strategy in its operator's words, and how often each rule decided."""
-    folds = [_strategy(run, strategy) for strategy in run.strategies if strategy.name in run.names]
-    return Section("strategies", "Strategies", tuple(folds))
 
 
 def reading(run: RunSummary) -> Section:
@@ -151,60 +144,6 @@ def _naive_row(run: RunSummary, row: Naive, notes: Notes) -> tuple[Cell, ...]:
     labels = Cell(wording.count(row.labels), tone="number")
     estimate = number_cell(replace(number, truth=number.truth if number.truth is not None else row.truth), notes)
     return (strategy_cell(run, row.strategy), Cell(wording.clip(row.policy)), counted, labels, estimate)
-
-
-def _strategy(run: RunSummary, strategy: StrategySummary) -> Fold:
-    blocks: list[Text | Points | Grid] = [Text(wording.clip(strategy.words, 4000))]
-    if strategy.rules:
-        blocks.append(_rules(strategy.rules))
-    idle = tuple(_idle(rule) for rule in strategy.rules if not rule.creatives)
-    if idle:
-        blocks.append(Points(idle, "warning"))
-    judged = [rule for rule in strategy.rules if rule.together]
-    if len(judged) > 1:
-        blocks.append(_together(judged))
-    exposures = [
-        f"{count} {name}"
-        for name, value in strategy.exposures.items()
-        if (count := wording.count(value)) != wording.DASH
-    ]
-    if exposures:
-        blocks.append(Text(f"Exposure: {', '.join(exposures)}."))
-    return Fold(wording.clip(strategy.name), tuple(blocks), open=len(run.strategies) <= 4)
-
-
-def _rules(rules: Sequence[Firing]) -> Grid:
-    """How often each rule decides and fires, and what it adds, where that was asked."""
-    asked = any(rule.fires is not None for rule in rules)
-    notes, rows = Notes(), []
-    for rule in rules:
-        cells = [
-            Cell(wording.clip(rule.rule, 400), tone="code"),
-            Cell(wording.count(rule.creatives), tone="number"),
-            Cell(wording.share(rule.share), tone="number", bar=rule.share),
-        ]
-        if asked:
-            cells += [Cell(wording.count(count), tone="number") for count in (rule.fires, rule.alone)]
-            cells += [number_cell(n, notes) if (n := rule.adds.get(m)) else Cell(wording.DASH) for m in _ADDED]
-        rows.append(tuple(cells))
-    head = ("Rule", "Creatives it decides", "Share")
-    more = ("Fires", "Fires alone", *(f"Adds to {metric}, after review" for metric in _ADDED)) if asked else ()
-    return Grid("", (*head, *more), (Group("", tuple(rows)),), tuple(notes.texts))
-
-
-def _idle(rule: Firing) -> str:
-    said = "its condition never holds" if not rule.fires else "an earlier rule decides wherever its condition holds"
-    return f"{wording.clip(rule.rule, 120)} never decides: {said}."
-
-
-def _together(rules: Sequence[Firing]) -> Grid:
-    """For how many creatives the conditions of two rules hold; on the diagonal, of one."""
-    names = [wording.clip(rule.rule.partition(":")[0], 24) for rule in rules]
-    rows = tuple(
-        (Cell(name), *(Cell(wording.count(count), tone="number") for count in rule.together))
-        for name, rule in zip(names, rules, strict=True)
-    )
-    return Grid("for how many creatives two conditions hold", ("", *names), (Group("", rows),))
 
 
 def _counted(title: str, counts: Mapping[str, int], meanings: Mapping[str, str]) -> Group:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.report.layout import build_page
-from engine.report.page import Block, Cell, Exhibit, Fold, Gallery, Grid, Group, Points, Text
+from engine.report.page import Block, Cell, Exhibit, Fold, Frontier, Gallery, Grid, Group, Page, Points, Text
 from engine.report.wording import plain
 
 _ENTITIES = str.maketrans(
@@ -27,7 +27,11 @@ _OPENING = re.compile(r"^\s*(?:[-+=#:\[]|\d{1,9}[.)])")
 
 def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> str:
     """Render the page of a run as Markdown: same input, same text. Parameters as in `html.render_html`."""
-    page = build_page(summary, estimates, truth)
+    return page_markdown(build_page(summary, estimates, truth))
+
+
+def page_markdown(page: Page) -> str:
+    """Write a page as Markdown."""
     lines = [f"# {escape(page.run)}", "", _line(page.question), ""]
     lines += [
         line for answer in page.answers for line in (f"**{escape(answer.words)}** {escape(answer.number)}".rstrip(), "")
@@ -36,8 +40,8 @@ def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.T
     lines += ["### What these numbers cannot tell", ""]
     lines += [line for points in page.unknowns for line in _block(points)]
     for section in page.sections:
-        lines += [f"## {escape(section.title)}", ""]
-        lines += [line for block in section.blocks for line in _block(block)]
+        if found := [line for block in section.blocks for line in _block(block)]:
+            lines += [f"## {escape(section.title)}", "", *found]
     return "\n".join([*lines, _line(page.imprint), ""])
 
 
@@ -73,7 +77,7 @@ def _block(block: Block) -> Iterator[str]:
             yield from ("</details>", "")
         case Exhibit():
             yield from _exhibit(block)
-        case Gallery():
+        case Gallery() | Frontier():
             return
 
 

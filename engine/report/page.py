@@ -1,12 +1,14 @@
 """A page as records: what it says and in which order, nothing about how it looks.
 
-    Page → Section → blocks: Text, Points, Grid, Exhibit, Picture (Tradeoff, Dots, Shape, Reliability), Fold (more)
+    Page → Section → blocks: Text, Points, Grid, Exhibit, Picture (Tradeoff, Dots, Shape, Reliability), Frontier,
+    Fold (blocks)
 
 Text in them is raw: each renderer cleans and escapes it on the way out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.report.lookup import Number
@@ -21,6 +23,16 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A number as a bar from 0 with its interval, all places as shares of the column's width."""
+
+    zero: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One cell: its text, the interval and truth beneath it, and what it rests on."""
 
@@ -32,6 +44,7 @@ class Cell:
     tone: str = "name"  # name, number, code, words, or `heat` with its level and direction
     look: Look | None = None
     bar: float | None = None  # share in [0, 1]
+    span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +169,61 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """Everything that was tried, in that order; the numbers are shares in [0, 1], one a point.
+
+    names : of each point, "" for all where the values of `parameters` name it. ranges : low and high of leakage,
+    overkill and review of the points that are written in full.
+    """
+
+    leakage: tuple[float, ...]
+    overkill: tuple[float, ...]
+    review: tuple[float, ...]
+    names: tuple[str, ...]
+    parameters: Mapping[str, tuple[str, ...]]
+    ranges: Mapping[int, tuple[tuple[float | None, float | None], ...]]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A strategy of the run among all that was tried."""
+
+    name: str
+    look: Look
+    leakage: Number
+    overkill: Number
+    review: Number
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit that the reader moves, in percent as decimal text: where it starts, its most and its step."""
+
+    start: str
+    most: str
+    step: str
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Leakage against overkill with review load as size, and limits that a reader moves.
+
+    what : what a point is, such as `setting`. subject : whose settings, "" where each point has a name.
+    """
+
+    key: str
+    caption: str
+    what: str
+    subject: str
+    cloud: Cloud
+    marked: tuple[Marked, ...]
+    baseline: str | None
+    review: Limit
+    overkill: Limit
+    formulas: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Fold:
     """Blocks that a reader opens."""
 
@@ -175,7 +243,7 @@ class Exhibit:
     notes: tuple[str, ...]
 
 
-Block = Text | Points | Grid | Gallery | Fold | Exhibit
+Block = Text | Points | Grid | Gallery | Frontier | Fold | Exhibit
 
 
 @dataclass(frozen=True)

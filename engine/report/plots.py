@@ -67,31 +67,32 @@ def _tradeoff(picture: Tradeoff) -> str:
 
     def fill(axes: Axes) -> None:
         for spot in spots:
-            _cross(axes, spot)
+            cross(axes, spot)
         axes.set_xlabel("overkill: compliant but refused, %")
         axes.set_ylabel("leakage: violating but delivered, %")
         axes.set_position((0.1, 0.11, 0.87, 0.87))  # known before anything is drawn, so that names can be placed
         axes.margins(0.14)
         _from_zero(axes)
-        _name_spots(axes, spots)
+        name_spots(axes, spots)
 
     return figure(picture.key, picture.caption, (5.2, 4.1), fill)
 
 
-def _cross(axes: Axes, spot: Spot) -> None:
+def cross(axes: Axes, spot: Spot) -> None:
+    """Draw a strategy with its two intervals, and the truth where it is known."""
     colour, marker = _paint(spot.look)
     x, y = _percent(spot.x.estimate), _percent(spot.y.estimate)
     if (ends := _ends(spot.x)) is not None:
         axes.plot(ends, [y, y], color=colour, linewidth=1.3)
     if (ends := _ends(spot.y)) is not None:
         axes.plot([x, x], ends, color=colour, linewidth=1.3)
-    axes.plot([x], [y], marker, color=colour, markersize=7)
+    axes.plot([x], [y], marker, color=colour, markersize=7, clip_on=False)
     if spot.x.truth is not None and spot.y.truth is not None:
         truth = [_percent(spot.x.truth)], [_percent(spot.y.truth)]
         axes.plot(*truth, marker, markerfacecolor="none", markeredgecolor=colour, markersize=9, markeredgewidth=1.2)
 
 
-def _name_spots(axes: Axes, spots: list[Spot]) -> None:
+def name_spots(axes: Axes, spots: list[Spot]) -> None:
     """Write each name where it covers least of markers, truths, other names and intervals."""
     scale = 72 / axes.figure.dpi
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
@@ -14,6 +15,7 @@ from engine.report.gates import VerdictSummary, read_verdict
 from engine.report.lookup import Key, Number, Numbers, numbers_of
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
+FRONTIER = ("leakage_rate", "overkill_rate", "review_rate")  # what every strategy shows in one picture
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,15 @@ class AgreementSummary:
 
 
 @dataclass(frozen=True)
+class ModelSummary:
+    """How many contents a model scored for the run, and by strategy how many it alone asks for; None: nobody knows."""
+
+    name: str
+    contents: int
+    asked: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
 class TrialSummary:
     """A setting that was tried. points : number as written → estimate, low, high, reason."""
 
@@ -138,7 +149,10 @@ class PickSummary:
 
 @dataclass(frozen=True)
 class SearchSummary:
-    """A sweep. numbers : metric or metric.weighting, as the config writes them. on_front : settings on the front."""
+    """A sweep. numbers : metric or metric.weighting, as the config writes them. on_front : settings on the front.
+
+    weighting : of a bare metric.
+    """
 
     strategy: str
     policy: str
@@ -148,13 +162,15 @@ class SearchSummary:
     picks: tuple[PickSummary, ...]
     on_front: int
     front: tuple[TrialSummary, ...]
+    weighting: str = "creatives"
 
 
 @dataclass(frozen=True)
 class RunSummary:
     """A run as summary.json tells it. Text is as it stands in the file: not yet safe to print.
 
-    counts, labels : a name that the file lacks counts 0.
+    counts, labels : a name that the file lacks counts 0. headline : every number of the strategies that a page shows,
+    of the others what `FRONTIER` names.
     """
 
     engine: str
@@ -189,29 +205,28 @@ class RunSummary:
     verdict: VerdictSummary | None = None
     versus: Mapping[str, Any] = field(default_factory=dict)
     examples: tuple[ExampleSummary, ...] | None = None
+    models: tuple[ModelSummary, ...] = ()
     findings: FindingsSummary | None = None
 
-    @property
+    @cached_property
     def policy(self) -> str:
         """The policy of the first screen: the only one, else `any`, else the first."""
         estimated = {number.key.policy for number in self.headline}
         return ANY if len(self.policies) > 1 and ANY in estimated else self.policies[0]
 
-    @property
+    @cached_property
     def every_policy(self) -> tuple[str, ...]:
         """All policies that have numbers, that of the first screen first."""
         names = (self.policy, *self.policies, *(number.key.policy for number in self.headline))
         return tuple(dict.fromkeys(names))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The strategies that a page shows: the compared pair first, then as in the config."""
-        pair = [name for name in (self.baseline, self.candidate) if name is not None]
-        rest = [strategy.name for strategy in self.strategies]
-        rest += [number.key.strategy for number in self.headline]
-        return tuple(dict.fromkeys([*pair, *rest]))[:MOST_STRATEGIES]
+        rest = [*(strategy.name for strategy in self.strategies), *(number.key.strategy for number in self.headline)]
+        return _shown(self.baseline, self.candidate, rest)
 
-    @property
+    @cached_property
     def left_out(self) -> int:
         """How many strategies have numbers that no page shows."""
         return len({number.key.strategy for number in self.headline} - set(self.names))
@@ -251,7 +266,7 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         assumptions=tuple(summary["assumptions"]),
         warnings=tuple(summary["warnings"]),
         exposure=_exposure(summary["exposure"]),
-        headline=numbers_of(summary["headline"]),
+        headline=_headline(summary, compare.get("baseline"), compare.get("candidate")),
         paired=numbers_of(summary["paired"]),
         naive=tuple(_naive(row) for row in summary["naive"]),
         swap=_swap(summary["swap"]),
@@ -266,8 +281,23 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         versus=summary.get("versus") or {},
         strata=tuple(StratumAnswers(**row) for row in summary.get("strata") or ()),
         examples=None if examples is None else tuple(read_example(row) for row in examples),
+        models=tuple(ModelSummary(name, **row) for name, row in (summary.get("models") or {}).items()),
         findings=read_findings(summary.get("findings")),
     )
+
+
+def _shown(baseline: str | None, candidate: str | None, names: Iterable[str]) -> tuple[str, ...]:
+    pair = [name for name in (baseline, candidate) if name is not None]
+    return tuple(dict.fromkeys([*pair, *names]))[:MOST_STRATEGIES]
+
+
+def _headline(summary: Mapping[str, Any], baseline: str | None, candidate: str | None) -> Numbers:
+    """Read the numbers over all segments, leaving out what no page shows: a thousand strategies have 132,000."""
+    rows = summary["headline"]
+    named = [*(row["name"] for row in summary["strategies"]), *(row["strategy"] for row in rows)]
+    shown = set(_shown(baseline, candidate, named))
+    seen = (r for r in rows if r["strategy"] in shown or (r["metric"] in FRONTIER and r["inference"] == "history"))
+    return numbers_of(seen)
 
 
 def _strategy(row: Mapping[str, Any]) -> StrategySummary:
@@ -287,7 +317,7 @@ def _search(row: Mapping[str, Any] | None) -> SearchSummary | None:
     picks = (PickSummary(p["name"], p["goal"], _trial(p["trial"]) if p["trial"] else None) for p in row["picks"])
     front = tuple(_trial(trial) for trial in row["front"])
     facts = (row["strategy"], row["policy"], row["reading"], tuple(row["numbers"]), row["tried"])
-    return SearchSummary(*facts, tuple(picks), row["on_front"], front)
+    return SearchSummary(*facts, tuple(picks), row["on_front"], front, row.get("weighting", "creatives"))
 
 
 def _trial(row: Mapping[str, Any]) -> TrialSummary:

@@ -58,7 +58,7 @@ def _numbers(found: SearchSummary, trial: TrialSummary, notes: Notes) -> list[Ce
 
 def _number(found: SearchSummary, point: Mapping[str, Any], written: str) -> Number:
     metric, _, weighting = written.partition(".")
-    key = Key(found.strategy, found.policy, metric, weighting, found.reading)
+    key = Key(found.strategy, found.policy, metric, weighting or found.weighting, found.reading)
     return Number(key, point["estimate"], point["low"], point["high"], null_reason=point["reason"])
 
 

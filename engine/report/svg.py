@@ -11,7 +11,7 @@ import re
 from xml.etree import ElementTree
 
 INK, MUTED, RULE, PAPER = "#1f2328", "#6b7077", "#d9d6cf", "#fdfcf9"
-SERIES = ("#7d8086", "#2a6496", "#c05a1c", "#3a7d53", "#8457a5", "#b0892a", "#a63d57")  # 0 is `logged`
+SERIES = ("#6f7379", "#2a6496", "#b5521a", "#3a7d53", "#8457a5", "#8a6a16", "#a63d57")  # 0 is `logged`
 COLOURS = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"} | {c: f"c{i}" for i, c in enumerate(SERIES)}
 
 _KEPT = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from record import Bench
 
-NAMES = ("ci", "coverage", "estimate", "labels", "replay", "score")
+NAMES = ("ci", "coverage", "estimate", "labels", "replay", "report", "score")
 
 
 def main() -> None:

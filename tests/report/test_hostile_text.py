@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from payloads import PAYLOADS
 
 from engine import schema
 from engine.report.html import render_html
@@ -16,30 +17,6 @@ from engine.report.markdown import escape, render_markdown
 
 Run = tuple[dict[str, Any], pa.Table, pa.Table | None]
 
-PAYLOADS = (
-    "<script>alert(1)</script>",
-    "</script><script>alert(2)</script>",
-    "</style><img onerror=alert(3)>",
-    '"><svg onload=alert(4)>',
-    "' onmouseover='alert(5)",
-    "</title></head><body onload=alert(6)>",
-    "</text></svg><iframe srcdoc=x>",
-    "]]><!-- & --> <![CDATA[",
-    "{{7*7}} {% raw %} {{ page.run }}",
-    "javascript:alert(7)",
-    "[free](javascript:alert(8)) ![x](//evil.example/a.png)",
-    "| a | b |\n|---|---|",
-    "`code` ``` ~~~ **bold** _it_ ~~s~~ $x$",
-    "null\0 bell\x07 escape\x1b[31m c1\x9b",
-    "\u202egnp.exe \u2066iso\u200bzero\ufeff",
-    "عربي שלום 漢字 🏽‍🚀",
-    "# head\n- item\n1. one\n> quote",
-    "[evil]: //evil.example 'title'",
-    "$\\frac{1}{ \\begin{x}$",
-    "&lt;b&gt; &amp; &#60;script&#62;",
-    "half a surrogate \ud800",
-    "long " + "A" * 5000,
-)
 HARMLESS = tuple(f"harmless {i}" for i in range(len(PAYLOADS)))
 
 
@@ -161,7 +138,14 @@ def test_payloads_are_shown_as_the_text_they_are(page: str) -> None:
         assert PAYLOADS[i] in said
 
 
-@pytest.mark.parametrize("raw", ["<script", "</script", "<img", "<iframe", "<!--", "<![CDATA", '"><svg on'])
+def test_the_page_has_its_two_scripts_and_no_more(page: str) -> None:
+    assert page.count("<script") == page.count("</script") == 2
+    assert page.count('<script type="application/json" id="data">') == page.count("<script>") == 1
+
+
+@pytest.mark.parametrize(
+    "raw", ["<script>alert", "</script><script>alert", "<img", "<iframe", "<!--", "<![CDATA", '"><svg on']
+)
 def test_nothing_of_a_payload_is_markup_in_the_page(page: str, raw: str) -> None:
     assert raw not in page
 
