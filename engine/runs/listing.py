@@ -115,10 +115,8 @@ def _names(run: RunSummary) -> list[str]:
 
 
 def _verdict(summary: Mapping[str, Any]) -> str | None:
-    """Return the verdict in words, as text or as an object that names it."""
     verdict = summary.get("verdict")
-    verdict = verdict.get("verdict") if isinstance(verdict, Mapping) else verdict
-    return verdict if isinstance(verdict, str) else None
+    return str(verdict["verdict"]) if isinstance(verdict, Mapping) and "verdict" in verdict else None
 
 
 def _moment(value: object) -> str | None:

@@ -71,12 +71,15 @@ def test_a_run_began_before_it_ended_and_says_which_files_it_read(runs, lake):
 
 
 def test_a_verdict_is_listed_where_the_summary_holds_one(runs, tmp_path):
-    for name, verdict in (("text", "ship"), ("object", {"verdict": "do not ship"}), ("other", {"x": 1})):
+    verdict = {"line": "ship", "reason": "all gates pass", "more": None, "baseline": "live", "candidate": "new"}
+    verdict |= {"confidence": 0.95, "look": 1, "looks": 1, "looks_in_config": 1, "gates": []}
+    for name, concluded in (("good", "ship"), ("bad", "do not ship"), ("ungated", None)):
         shutil.copytree(runs / "first", tmp_path / name)
         path = tmp_path / name / "summary.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"verdict": verdict}))
+        held = verdict | {"verdict": concluded} if concluded else None
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"verdict": held}))
     found = {each.name: each.verdict for each in list_runs(tmp_path)}
-    assert found == {"text": "ship", "object": "do not ship", "other": None}
+    assert found == {"good": "ship", "bad": "do not ship", "ungated": None}
 
 
 def test_runs_that_cannot_be_read_are_listed_with_their_fault(runs, tmp_path):
