@@ -10,15 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from engine.report.frontier import frontier_data
 from engine.report.frontier_plot import draw_frontier, plane_data, plane_of
-from engine.report.layout import build_page
 from engine.report.page import Frontier, Page, Picture
 from engine.report.plots import draw
 from engine.report.wording import plain
@@ -27,32 +23,11 @@ if TYPE_CHECKING:
     import jinja2
 
 _HERE = Path(__file__).parent
-
-
 _ESCAPED = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
 
 
-def render_html(
-    summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None, search: pa.Table | None = None
-) -> str:
-    """Render the page of a run: same input, same bytes.
-
-    Parameters
-    ----------
-    summary : what summary.json holds.
-    estimates : schema.ESTIMATES.
-    truth : as in `layout.build_page`, None where no simulation knows it.
-    search : schema.SEARCH, None where the run has no sweep.
-
-    Raises
-    ------
-    KeyError : the summary lacks a key.
-    """
-    return page_html(build_page(summary, estimates, truth, search))
-
-
 def page_html(page: Page) -> str:
-    """Write a page as HTML."""
+    """Write a page as HTML: same page, same bytes."""
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     template = _environment().get_template("template.html")
     return template.render(

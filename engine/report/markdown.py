@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-import pyarrow as pa
-
-from engine.report.layout import build_page
 from engine.report.page import Block, Cell, Exhibit, Fold, Frontier, Gallery, Grid, Group, Page, Points, Text
 from engine.report.wording import plain
 
@@ -25,13 +21,8 @@ _MARKS = re.compile(
 _OPENING = re.compile(r"^\s*(?:[-+=#:\[]|\d{1,9}[.)])")
 
 
-def render_markdown(summary: Mapping[str, Any], estimates: pa.Table, truth: pa.Table | None) -> str:
-    """Render the page of a run as Markdown: same input, same text. Parameters as in `html.render_html`."""
-    return page_markdown(build_page(summary, estimates, truth))
-
-
 def page_markdown(page: Page) -> str:
-    """Write a page as Markdown."""
+    """Write a page as Markdown: same page, same text."""
     lines = [f"# {escape(page.run)}", "", _line(page.question), ""]
     lines += [
         line for answer in page.answers for line in (f"**{escape(answer.words)}** {escape(answer.number)}".rstrip(), "")

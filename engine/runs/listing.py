@@ -101,7 +101,7 @@ def _with_numbers(empty: Listed, record: RunRecord) -> Listed:
     numbers = {name: tuple(run.number(name, metric) for metric in _METRICS) for name in _names(run)}
     return replace(
         empty,
-        verdict=_verdict(record.summary),
+        verdict=run.verdict.verdict if run.verdict else None,
         baseline=run.baseline,
         candidate=run.candidate,
         policy=run.policy,
@@ -112,11 +112,6 @@ def _with_numbers(empty: Listed, record: RunRecord) -> Listed:
 def _names(run: RunSummary) -> list[str]:
     """Return all strategies of the run, the compared pair first."""
     return list(dict.fromkeys([*run.names, *(strategy.name for strategy in run.strategies)]))
-
-
-def _verdict(summary: Mapping[str, Any]) -> str | None:
-    verdict = summary.get("verdict")
-    return str(verdict["verdict"]) if isinstance(verdict, Mapping) and "verdict" in verdict else None
 
 
 def _moment(value: object) -> str | None:

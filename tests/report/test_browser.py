@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from payloads import PAYLOADS
+from rendered import render_html
 from trials import NUMBERS, searched, trials
 
 from engine.expression import parse
-from engine.report.html import render_html
 from engine.search.trial import Goal, Point, Trial, best
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: scripts/browser does it")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rendered import render_html, render_markdown
 
 from engine.report.findings_chapter import findings
-from engine.report.html import render_html
-from engine.report.markdown import render_markdown
 from engine.report.page import Fold, Grid, Text
 from engine.report.run_summary import read_summary
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 import pytest
 from payloads import PAYLOADS
+from rendered import render_html
 from trials import NUMBERS, searched, trials
 
 from engine.report.frontier import MOST_IN_FULL, frontier, frontier_data, settings_cloud, staircase
 from engine.report.frontier_plot import plane_of
-from engine.report.html import as_block, render_html
+from engine.report.html import as_block
 from engine.report.layout import build_page
 from engine.report.page import Cloud, Frontier
 from engine.report.run_summary import read_summary

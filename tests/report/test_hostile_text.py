@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from payloads import PAYLOADS
+from rendered import render_html, render_markdown
 
 from engine import schema
-from engine.report.html import render_html
-from engine.report.markdown import escape, render_markdown
+from engine.report.markdown import escape
 
 Run = tuple[dict[str, Any], pa.Table, pa.Table | None]
 

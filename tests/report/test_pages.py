@@ -14,11 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from rendered import render_html, render_markdown
 
 from engine.report.cells import written
-from engine.report.html import render_html
 from engine.report.lookup import numbers_of
-from engine.report.markdown import render_markdown
 
 Run = tuple[dict[str, Any], pa.Table, pa.Table | None]
 Cells = dict[tuple[str, ...], list[str]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.report.html import render_html
-from engine.report.markdown import render_markdown
+from rendered import render_html, render_markdown
+
 from engine.report.page import Grid, Reliability
 from engine.report.run_summary import read_summary
 from engine.report.score_chapters import reliability, scores

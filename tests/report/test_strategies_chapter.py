@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from rendered import render_html
 
-from engine.report.html import render_html
 from engine.report.layout import build_page
 from engine.report.page import Grid, Span
 
