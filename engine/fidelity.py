@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from engine.config.sections import Config
 from engine.errors import UsageError, did_you_mean
+from engine.estimate.outcomes import decided_alike
 from engine.pipeline import open_run
 from engine.prepare import prepare
 from engine.progress import Progress
@@ -86,8 +87,7 @@ def check_fidelity(config: Config, strategy: str, progress: Progress) -> Fidelit
     outcome_NS = kept["outcome"].combine_chunks().flatten().to_numpy().reshape(-1, 2)
     rules = table.rules
     decided = [np.array([rule.decision for rule in each])[outcome_NS[:, s]] for s, each in enumerate(rules)]
-    share = [np.array([rule.share for rule in each])[outcome_NS[:, s]] for s, each in enumerate(rules)]
-    alike = (decided[0] == decided[1]) & ((decided[0] != Decision.LIMIT) | (share[0] == share[1]))
+    alike = decided_alike(*rules)[outcome_NS[:, 0], outcome_NS[:, 1]]
     read = [column for column in kept.column_names if column.partition(".")[0] in sources_read(both[1])]
     return Fidelity(
         strategy,

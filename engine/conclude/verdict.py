@@ -8,7 +8,7 @@ from typing import Any
 from engine.conclude.looks import open_register
 from engine.config.sections import Config
 from engine.estimate.contrast import Contrast, Evidence, contrasted
-from engine.estimate.outcomes import swap_sums
+from engine.estimate.outcomes import decided_alike, swap_sums
 from engine.estimate.question import Question
 from engine.records import ANY
 from engine.stages.run import Run
@@ -48,13 +48,9 @@ def no_decision_changes(question: Question) -> bool:
     """Return whether baseline and candidate decide every creative of the period alike; False where nobody counted."""
     if question.pair is None or question.scored is not None:
         return False
-    count_OQ = swap_sums(question)[..., 0]
-    baseline, candidate = (question.table.rules[s] for s in question.pair)
-    return not any(
-        count_OQ[o, q] and (mine.decision, mine.share) != (theirs.decision, theirs.share)
-        for o, theirs in enumerate(baseline)
-        for q, mine in enumerate(candidate)
-    )
+    alike_OQ = decided_alike(*(question.table.rules[s] for s in question.pair))
+    rows, columns = alike_OQ.shape
+    return not (swap_sums(question)[:rows, :columns, 0] * ~alike_OQ).any()
 
 
 def verdict_facts(verdict: Verdict, config: Config) -> dict[str, Any]:

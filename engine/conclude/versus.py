@@ -11,12 +11,12 @@ import numpy as np
 from engine.conclude.levels import levels_stage
 from engine.conclude.numbers import Numbers, ask_of
 from engine.estimate.known import creatives_of
-from engine.estimate.outcomes import swap_sums
+from engine.estimate.outcomes import decided_alike, swap_sums
 from engine.estimate.question import Question
 from engine.estimate.ranking import compare_scores
 from engine.estimate.sample import answered_sample
 from engine.estimate.swaps import swap_cells
-from engine.records import LOGGED, UNCALIBRATED, Decision
+from engine.records import LOGGED, UNCALIBRATED
 from engine.stages.read import Creatives
 from engine.stages.replay import Ground, Wanted, replay_stage
 from engine.stages.run import Run
@@ -71,24 +71,17 @@ def _fidelity(run: Run, creatives: Creatives, scored: Scored, ground: Ground) ->
     made = build_table(both, missing_to_review=run.prepared.spec.missing_score_allowed)
     wanted = Wanted(made, name="fidelity-of-baseline", pair=(0, 1), whole=True)
     question = ask_of(run, replay_stage(run, creatives, scored, ground, wanted), {}).question
-    count_OQ = swap_sums(question)[..., 0]
-    alike = sum(
-        int(count_OQ[o, q])
-        for o, one in enumerate(question.table.rules[0])
-        for q, other in enumerate(question.table.rules[1])
-        if one.decision == other.decision and (one.decision != Decision.LIMIT or one.share == other.share)
-    )
-    return {"equal": alike, "compared": int(count_OQ.sum())}
+    count_OQ, alike_OQ = swap_sums(question)[..., 0], decided_alike(*question.table.rules)
+    alike = (count_OQ[: alike_OQ.shape[0], : alike_OQ.shape[1]] * alike_OQ).sum()
+    return {"equal": int(alike), "compared": int(count_OQ.sum())}
 
 
 def _advertisers(question: Question) -> dict[str, int]:
     """Return how many advertisers with a labelled creative have one that is decided otherwise."""
     assert question.pair is not None
-    rows, rules = question.rows, question.table.rules
-    one, other = (
-        np.array([(rule.decision, rule.share) for rule in rules[s]])[rows.outcome_Sn[s]] for s in question.pair
-    )
-    differ_n = (one != other).any(1)
+    rows, (baseline, candidate) = question.rows, question.pair
+    alike_OQ = decided_alike(question.table.rules[baseline], question.table.rules[candidate])
+    differ_n = ~alike_OQ[rows.outcome_Sn[baseline], rows.outcome_Sn[candidate]]
     return {
         "affected": len(np.unique(rows.advertiser_n[differ_n])),
         "labelled": len(np.unique(rows.advertiser_n)),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.estimate.question import Question
-from engine.records import F64, WEIGHTINGS, WEIGHTS
+from engine.records import F64, WEIGHTINGS, WEIGHTS, Flags
+from engine.strategy import Rule
 
 
 def outcome_counts(question: Question) -> F64:
@@ -33,3 +36,8 @@ def swap_sums(question: Question) -> F64:
     sums = np.zeros((outcomes * outcomes, len(WEIGHTS)))
     np.add.at(sums, before_n * outcomes + after_n, weight_nW * question.scored.weight_n[:, None])
     return sums.reshape(outcomes, outcomes, len(WEIGHTS))
+
+
+def decided_alike(one: Sequence[Rule], other: Sequence[Rule]) -> Flags:
+    """Return which outcomes of two strategies are the same decision, a LIMIT with the same share, shape (O, Q)."""
+    return np.array([[(a.decision, a.share) == (b.decision, b.share) for b in other] for a in one])
