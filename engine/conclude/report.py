@@ -208,7 +208,7 @@ def _warnings(numbers: Numbers, creatives: Creatives) -> list[str]:
     design: Design = numbers.question.rows.design
     unanswered = int(design.drawn_H.sum() - design.answered_HQ[:, -1].sum()) if len(design.drawn_H) else 0
     if unanswered:
-        found.append(f"{unanswered} of {int(design.drawn_H.sum())} drawn creatives have no concluded label")
+        found.append(f"{unanswered:,} of {int(design.drawn_H.sum()):,} drawn creatives have no concluded label")
     if not len(design.drawn_H):
         found.append("no audit: nothing that depends on labels can be estimated")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.report import wording
 from engine.report.cells import Notes, look_of, number_cell, phrase, strategy_cell
+from engine.report.gates import VerdictSummary
 from engine.report.lookup import Number
 from engine.report.page import Answer, Cell, Grid, Group, Points, Spot, Tradeoff
 from engine.report.run_summary import RunSummary
@@ -28,9 +29,10 @@ def imprint(run: RunSummary) -> str:
 
 
 def answers(run: RunSummary) -> tuple[Answer, ...]:
-    """Answer in sentences: the comparison where there is one, else the first strategies' own numbers."""
+    """Answer in sentences: verdict and comparison where there are any, else the first strategies' own numbers."""
     if run.candidate is not None:
-        return tuple(_versus(run, metric, verb) for metric, verb, _ in _VERBS)
+        concluded = [] if run.verdict is None else [_concluded(run.verdict)]
+        return (*concluded, *(_versus(run, metric, verb) for metric, verb, _ in _VERBS))
     return tuple(_alone(run, name, *verb) for name in run.names[:2] for verb in _VERBS)
 
 
@@ -69,12 +71,16 @@ def picture(run: RunSummary) -> Tradeoff:
 def unknowns(run: RunSummary) -> tuple[Points, ...]:
     """Say what the numbers of the first screen rest on and what they cannot tell."""
     numbers = [run.number(name, metric) for name in run.names for metric in _LABELLED]
-    warned = [number.warning for number in numbers if number.warning]
-    warnings = tuple(dict.fromkeys([*run.warnings, *warned]))
+    warnings = (*run.warnings, *_warned(numbers))
     evidence = (_answered(run), *_thin(numbers), *_support(numbers))
     points = (*evidence, _sentence(run.training_overlap), *_filled(run))
     clipped = tuple(wording.clip(warning, _LONG) for warning in warnings)
     return (*([Points(clipped, "warning")] if clipped else []), Points(points))
+
+
+def _concluded(verdict: VerdictSummary) -> Answer:
+    line = wording.clip(verdict.line, _LONG)
+    return Answer(line[0].upper() + line[1:])
 
 
 def _versus(run: RunSummary, metric: str, verb: str) -> Answer:
@@ -115,6 +121,19 @@ def _answered(run: RunSummary) -> str:
     if labels["audit_unknown"]:
         text += f", {wording.count(labels['audit_unknown'])} of them UNKNOWN"
     return text + "."
+
+
+def _warned(numbers: list[Number]) -> list[str]:
+    """Write each warning once, with the numbers that it is about."""
+    about: dict[str, dict[str, list[str]]] = {}
+    for number in numbers:
+        if number.warning:
+            about.setdefault(number.warning, {}).setdefault(number.key.metric, []).append(number.key.strategy)
+    said = []
+    for text, metrics in about.items():
+        whose = (f"{metric} of {', '.join(map(wording.clip, names))}" for metric, names in metrics.items())
+        said.append(f"{' and '.join(whose)}: {text}")
+    return said
 
 
 def _thin(numbers: list[Number]) -> list[str]:

@@ -18,6 +18,7 @@ from rendered import render_html, render_markdown
 
 from engine.report.cells import written
 from engine.report.lookup import numbers_of
+from engine.report.run_summary import read_summary
 
 Run = tuple[dict[str, Any], pa.Table, pa.Table | None]
 Cells = dict[tuple[str, ...], list[str]]
@@ -105,6 +106,26 @@ def test_the_answer_says_what_the_interval_allows_and_no_more(make: Callable[...
     for row in summary["paired"]:
         row |= {"estimate": None, "low": None, "high": None, "null_reason": "no labels at all"}
     assert "cannot be told: — (no labels at all)**" in render_markdown(summary, estimates, truth)
+
+
+def test_the_verdict_is_the_first_answer(make: Callable[..., Run]) -> None:
+    summary, estimates, truth = make()
+    facts = {"line": "do not ship: it leaks", "baseline": "live", "candidate": "candidate", "confidence": 0.95}
+    facts |= {"verdict": "do not ship", "look": 1, "looks": 1, "looks_in_config": 1, "gates": []}
+    text = render_markdown(summary | {"verdict": facts}, estimates, truth)
+    assert 0 < text.index("**Do not ship: it leaks**") < text.index("**candidate leaks less than live:**")
+    assert "ship" not in render_markdown(summary, estimates, truth)
+
+
+def test_a_warning_of_the_first_screen_names_its_numbers_once(make: Callable[..., Run]) -> None:
+    summary, estimates, truth = make()
+    for row in summary["headline"]:
+        row["warning"] = "few carry it" if row["metric"] == "leakage_rate" else None
+    text = render_markdown(summary, estimates, truth)
+    unknown = text[text.index("### What these numbers cannot tell") : text.index("\n## ")]
+    names = ", ".join(read_summary(summary).names)
+    assert unknown.count("few carry it") == 1
+    assert f"leakage_rate of {names}: few carry it" in unknown
 
 
 @pytest.mark.parametrize("reason", ["impressions of refused creatives", "logged_final is not given"])
