@@ -268,6 +268,9 @@ def test_scores_that_only_one_side_reads_are_compared(lake, tmp_path):
     assert (row["baseline"], row["candidate"], row["policy"]) == ("v1.scam", "copy.scam", "scam")
     assert (row["shift"], row["area_gained"]["estimate"]) == (0.0, 0.0)
     assert row["area"][0]["estimate"] > 0.7
+    page = facts.with_name("report.md").read_text()
+    assert f"{row['violating']} of {row['labels']} labels violate; mean shift 0.0000" in page.replace(",", "")
+    assert "| gained | 0.0000 [0.0000, 0.0000] | 0.0000 |" in page
 
 
 def test_levels_that_cannot_be_matched_say_why(lake, tmp_path):

@@ -109,33 +109,34 @@ def _points(run: RunSummary, facts: Mapping[str, Any]) -> list[Text]:
 
 
 def _scores(rows: list[Mapping[str, Any]]) -> Grid:
-    cells = []
+    groups = []
     for row in rows:
-        correlation = wording.DASH if row["correlation"] is None else f"{row['correlation']:.3f}"
-        both = f"{wording.clip(row['baseline'], 40)} → {wording.clip(row['candidate'], 40)}"
-        plain = [wording.fixed(row["shift"], 4, signed=True), f"{row['distance']:.4f}", correlation]
-        areas = [_area(side, 4) for side in (*row["area"], row["area_gained"])]
-        precision = [f"{value:.4f}" for value in row["precision"]]
-        made = (Cell(text, tone="number") for text in (*plain, *precision, wording.count(row["violating"])))
-        cells.append((Cell(both), *areas, *made))
-    head = (
-        "Scores",
-        "AUC",
-        "AUC, candidate",
-        "AUC gained",
-        "Mean shift",
-        "Mean distance",
-        "Correlation",
-        "Average precision",
-        "Average precision, candidate",
-        "Violating labels",
+        names = [wording.clip(row[side], 40) for side in ("baseline", "candidate")]
+        areas = [*row["area"], row["area_gained"]]
+        precision = [*row["precision"], row["precision"][1] - row["precision"][0]]
+        signs = (False, False, True)
+        lines = zip((*names, "gained"), areas, precision, signs, strict=True)
+        cells = tuple(
+            (Cell(name), _area(area, signed), Cell(wording.fixed(average, 4, signed=signed), tone="number"))
+            for name, area, average, signed in lines
+        )
+        groups.append(Group(f"{names[0]} → {names[1]}", cells, _moved(row)))
+    title = "Scores on the audit's labels, weighted by its design"
+    return Grid(title, ("Score", "AUC", "Average precision"), tuple(groups))
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    """Say how far apart two scores of the same creatives are, and on how many labels that rests."""
+    correlation = wording.DASH if row["correlation"] is None else f"{row['correlation']:.3f}"
+    return (
+        f"{wording.count(row['violating'])} of {wording.count(row['labels'])} labels violate; mean shift "
+        f"{wording.fixed(row['shift'], 4, signed=True)}, mean distance {row['distance']:.4f}, correlation {correlation}"
     )
-    return Grid("Scores on the audit's labels, weighted by its design", head, (Group("", tuple(cells)),))
 
 
-def _area(side: Mapping[str, Any], places: int) -> Cell:
-    low, high = (wording.fixed(side[name], places) for name in ("low", "high"))
-    return Cell(wording.fixed(side["estimate"], places), f"[{low}, {high}]", tone="number")
+def _area(side: Mapping[str, Any], signed: bool) -> Cell:
+    estimate, low, high = (wording.fixed(side[name], 4, signed=signed) for name in ("estimate", "low", "high"))
+    return Cell(estimate, f"[{low}, {high}]", tone="number")
 
 
 def _cells(cells: list[Mapping[str, Any]], run: RunSummary) -> Grid:
@@ -150,7 +151,7 @@ def _cells(cells: list[Mapping[str, Any]], run: RunSummary) -> Grid:
                 Cell(both),
                 Cell(held, tone="number"),
                 number_cell(number, notes),
-                Cell(str(cell["labels"]), tone="number"),
+                Cell(wording.count(cell["labels"]), tone="number"),
             )
         )
     title = f"What the cells of the swap matrix hold, by {cells[0]['weighting']}: baseline → candidate"
