@@ -1,7 +1,7 @@
 """The variance that `future` asks for: of sums over advertisers who might as well have been others, seen by an audit.
 
 Model and design variance add up (Graubard and Korn 2002, Statistical Science 17, 73–96): the spread between advertisers
-of the sums over all their creatives, and the audit's own. The plain spread of weighted sums (`sample.cluster_spread`)
+of the sums over all their creatives, and the audit's own. The plain spread of weighted sums (`Sample.cluster_spread`)
 has both, but takes a stratified audit for an unstratified one.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.estimate.sample import ClusterSpread, Sample, cluster_spread
+from engine.estimate.sample import ClusterSpread, Sample
 from engine.records import F64
 
 
@@ -21,18 +21,17 @@ def between_advertisers(sample: Sample, residual_m: F64) -> ClusterSpread:
     An advertiser's weighted sum has the variance of draws that know nothing of each other, Σ (1 − π) u² (its share of a
     stratum is small); where clusters were drawn, that of the audit. Never below the spread of independent creatives.
     """
-    spread = cluster_spread(sample, sample.cluster_totals(residual_m))
-    u = sample.weight_m * residual_m
+    spread = sample.cluster_spread(residual_m)
     if sample.clustered or sample.strata.clustered:
         doubt = sample.history_spread(residual_m)[0]
     else:
-        doubt = sample.sums(u * u * (1.0 - 1.0 / sample.base_n[sample.at_m]))
-    return replace(spread, variance=np.maximum(spread.variance - doubt, sample.sums(u * residual_m)))
+        doubt = sample.one_by_one_doubt(residual_m)
+    return replace(spread, variance=np.maximum(spread.variance - doubt, sample.independent_spread(residual_m)))
 
 
 def future_spread(sample: Sample, residual_m: F64) -> ClusterSpread:
     """Return the spread of a weighted sum over redrawn histories; of clusters drawn whole, the plain one."""
     if sample.clustered or sample.strata.clustered:
-        return cluster_spread(sample, sample.cluster_totals(residual_m))
+        return sample.cluster_spread(residual_m)
     spread = between_advertisers(sample, residual_m)
     return replace(spread, variance=spread.variance + sample.history_spread(residual_m)[0])

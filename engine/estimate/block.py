@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isnan
+from sys import intern
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +71,7 @@ class Block:
     def tell_support(self) -> None:
         """Warn of every segment where some of the exposure could not have been drawn, with the bounds that hold."""
         for g in (int(x) for x in np.flatnonzero(self.support < 1.0)):
-            least, most = _known(self.least, g), _known(self.most, g)
+            least, most = (_known(limit, len(self.null))[g] for limit in (self.least, self.most))
             held = "" if least is None else f"; whatever its labels would be: [{least:.4g}, {most:.4g}]"
             self.warn(g, f"no audit could have drawn {1 - self.support[g]:.1%} of the exposure behind it{held}")
 
@@ -89,38 +91,45 @@ def empty_block(null: Sequence[str | None]) -> Block:
 
 def rows_of(block: Block, subject: Subject, inference: str, question: Question) -> Iterator[Estimate]:
     """Yield the rows of a block, one per segment."""
-    segments = question.segments
-    names_G = np.broadcast_to(np.asarray(block.estimator), (len(block.null),))
-    for g, reason in enumerate(block.null):
-        null = reason is not None
-        bounded = block.intervals is not None and not null
-        rule = f"/{block.intervals.rule[g]}" if bounded and block.intervals is not None else ""
-        yield Estimate(
-            strategy=subject.strategy,
-            baseline=subject.baseline,
-            policy=subject.policy,
-            segment_by=segments.by[g],
-            segment=segments.name[g],
-            weighting=subject.weighting,
-            reading=subject.reading,
-            metric=subject.metric,
-            inference=inference,
-            estimator=None if null else str(names_G[g]) + rule,
-            estimate=None if null else float(block.estimate[g]),
-            low=float(block.intervals.low[g]) if bounded and block.intervals is not None else None,
-            high=float(block.intervals.high[g]) if bounded and block.intervals is not None else None,
-            confidence=question.confidence,
-            labels=0 if null else int(block.labels[g]),
-            effective_size=0.0 if null else float(block.size[g]),
-            effective_events=0.0 if null else float(block.events[g]),
-            support=None if null else float(block.support[g]),
-            least=_known(block.least, g),
-            most=_known(block.most, g),
-            warning=("; ".join(block.warnings[g]) or None) if block.warnings and not null else None,
-            null_reason=reason,
-            formula=subject.formula,
-        )
+    segments, size = question.segments, len(block.null)
+    of_G = question.of_G or (subject.strategy,) * size
+    nothing: list[float | None] = [None] * size
+    found = block.intervals
+    named_G = np.broadcast_to(np.asarray(block.estimator), (size,)).tolist()
+    if found is not None:  # a few names stand in all rows
+        named_G = [intern(f"{name}/{rule}") for name, rule in zip(named_G, found.rule.tolist(), strict=True)]
+    columns = zip(
+        block.null,
+        of_G,
+        segments.by,
+        segments.name,
+        named_G,
+        block.estimate.tolist(),
+        nothing if found is None else found.low.tolist(),
+        nothing if found is None else found.high.tolist(),
+        block.labels.tolist(),
+        block.size.tolist(),
+        block.events.tolist(),
+        block.support.tolist(),
+        _known(block.least, size),
+        _known(block.most, size),
+        block.warnings or [[]] * size,
+        strict=True,
+    )
+    given = (subject.weighting, subject.reading, subject.metric, inference)
+    for reason, name, by, segment, estimator, point, low, high, *sizes, support, least, most, warnings in columns:
+        about = (name, subject.baseline, subject.policy, by, segment, *given)
+        if reason is not None:
+            none = (None, None, None, None, question.confidence, 0, 0.0, 0.0, None)
+            yield Estimate(*about, *none, least, most, None, reason, subject.formula)
+            continue
+        labels, effective, events = sizes
+        warning = "; ".join(warnings) or None
+        known = (estimator, point, low, high, question.confidence, int(labels), effective, events, support)
+        yield Estimate(*about, *known, least, most, warning, None, subject.formula)
 
 
-def _known(value_G: F64 | None, segment: int) -> float | None:
-    return None if value_G is None or np.isnan(value_G[segment]) else float(value_G[segment])
+def _known(value_G: F64 | None, size: int) -> list[float | None]:
+    if value_G is None:
+        return [None] * size
+    return [None if isnan(value) else value for value in value_G.tolist()]

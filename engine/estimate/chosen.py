@@ -9,13 +9,14 @@ import numpy as np
 
 from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates
-from engine.estimate.estimates import bases
 from engine.estimate.known import creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
 from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
+from engine.estimate.policy import bases, policies
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY, answered_sample
 from engine.estimate.sampled_rates import sampled_decision_rates
+from engine.estimate.stack import Stack
 from engine.estimate.view import View
 from engine.records import I64, WEIGHTINGS, WEIGHTS, Estimate
 
@@ -30,22 +31,21 @@ def chosen_numbers(
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
     question = _overall(question)
-    creatives_G = creatives_of(question.totals, question.segments)
-    known, scored, everybody = bases(question, creatives_G)
     last = len(question.readable_policies) - 1
     at = question.readable_policies.index(policy)
-    answered = {q: answered_sample(question.rows, q, question.segments, creatives_G) for q in {at, last}}
+    mine, whole = policies(question, (at, last))
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
         found: dict[Number, Estimate] = {}
         for weighting in WEIGHTINGS:
             here = {number.metric for number in numbers if number.weighting == weighting}
-            mine = View(question, known, answered[at], s, at, reading, weighting)
-            whole = View(question, known, answered[last], s, last, reading, weighting)
-            rows = [*label_rates(mine, [metric for metric in RATES if metric.name in here])]
-            drawn = View(scored, known, everybody, s, last, reading, weighting)
-            rows += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
-            rows += costs(whole) if COST in here else ()
+            labels = [metric for metric in RATES if metric.name in here]
+            decided = [metric for metric in DECISION_RATES if metric in here]
+            rows = [*label_rates(Stack(mine, (s,)).views(reading, weighting)[0], labels)] if labels else []
+            if decided or COST in here:
+                _, answered, drawn = Stack(whole, (s,)).views(reading, weighting)
+                rows += rates(answered, drawn, decided)
+                rows += costs(answered) if COST in here else ()
             found |= {Number(row.metric, weighting): row for row in rows}
         yield found
 

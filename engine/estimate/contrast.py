@@ -18,12 +18,12 @@ from scipy.special import ndtri
 from engine.estimate.cost import costs
 from engine.estimate.decision_pairs import paired_decision_rates
 from engine.estimate.decision_rates import decision_rates
-from engine.estimate.estimates import bases
 from engine.estimate.interval import Intervals
 from engine.estimate.known import creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
 from engine.estimate.metrics import COST, RATES, Metric, Number
 from engine.estimate.pair import correlation, mover
+from engine.estimate.policy import bases
 from engine.estimate.question import Question
 from engine.estimate.ratio import hajek
 from engine.estimate.sample import answered_sample

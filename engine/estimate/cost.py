@@ -16,7 +16,7 @@ from engine.estimate.interval import Intervals, kish, positive_intervals, symmet
 from engine.estimate.metrics import COST, COST_FORMULA, Terms, counted
 from engine.estimate.question import Prices
 from engine.estimate.reviewer_error import added_variance, corrected_labels
-from engine.estimate.sample import HISTORY, cluster_spread
+from engine.estimate.sample import HISTORY
 from engine.estimate.view import View
 from engine.records import F64, Estimate
 
@@ -62,11 +62,10 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
     value_m = value_n[sample.at_m]
     u = sample.weight_m * value_m
     estimated = sample.sums(u)
-    entries = sample.creatives.count(np.ones(len(u), bool))
     if inference == HISTORY:
         variance, df = sample.history_spread(value_m)
     else:
-        spread = cluster_spread(sample, sample.cluster_totals(value_m))
+        spread = sample.cluster_spread(value_m)
         variance, df = np.nan_to_num(spread.variance, nan=np.inf), np.maximum(1.0, spread.effective - 1.0)
     if view.error is not None:
         share_n = corrected_labels(view.error, view.terms().y)
@@ -81,9 +80,9 @@ def _block(prices: Prices, sides: list[View], inference: str, null: list[str | N
         "horvitz_thompson" + view.suffix,
         certain + estimated,
         Intervals(certain + found.low, certain + found.high, found.rule),
-        entries,
-        kish(sample.sums(sample.weight_m), sample.creatives.products(sample.weight_m, sample.weight_m)),
-        kish(sample.sums(magnitude), sample.creatives.products(magnitude, magnitude)),
+        sample.entries_G,
+        sample.size_G,
+        kish(sample.sums(magnitude), sample.squares(np.abs(value_m), np.abs(value_m))),
         view.support(np.ones(len(view.given.owed_O), bool)),
         null,
     )
@@ -165,7 +164,7 @@ def _value(prices: Prices, view: View, times: float) -> tuple[F64, F64]:
     if view.question.scored is None:
         certain = prices.per_review * (view.given.review_O @ view.count_OG)
     else:  # nobody knows how many there were in all: the audit's rows tell
-        outcome_n = view.question.rows.outcome_Sn[view.strategy, view.sample.rows_n]
+        outcome_n = view.outcome_n
         value_n = value_n + prices.per_review * view.given.review_O[outcome_n]
         certain = np.zeros(len(view.question.segments.name))
     scoring = prices.scoring_S[view.strategy]

@@ -98,9 +98,8 @@ class DecisionRate:
 
     def residual_m(self, sample: Sample, view: View, value: F64) -> F64:
         """Return (share counted − value) · w / Σ w of every entry of a sample."""
-        rows, chosen, m = view.question.rows, sample.rows_n, sample.at_m
-        outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        y_n = np.maximum(rows.y_nQ[chosen, -1], 0)
+        rows, m = view.question.rows, sample.at_m
+        outcome_n, y_n = sample.outcomes(rows, view.strategy), np.maximum(sample.truths(rows, -1), 0)
         counted_n = self.certain_O[outcome_n] + self.human_OY[outcome_n, y_n]
         whole = view.exposure_OG.sum(0)
         scale = np.where(whole > 0, whole, 1.0)[sample.segment_m]
@@ -216,9 +215,9 @@ class DecisionRate:
             (a0, b), (a1, _) = (self._human_parts(times, each) for each in (0, 1))
             share_n = corrected_labels(self.answered.error, self.answered.terms().y)
             return a0 + share_n * (a1 - a0), b
-        view, rows, chosen = self.answered, self.answered.question.rows, self.answered.sample.rows_n
-        outcome_n = rows.outcome_Sn[view.strategy, chosen]
-        w_n, y_n = view.exposure_n(times), np.maximum(rows.y_nQ[chosen, -1], 0)
+        view = self.answered
+        outcome_n, w_n = view.outcome_n, view.exposure_n(times)
+        y_n = np.maximum(view.sample.truths(view.question.rows, -1), 0)
         y_n = y_n if y is None else np.full_like(y_n, y)
         decide_O: Flags = np.asarray(self.human_OY.any(1))
         return w_n * self.human_OY[outcome_n, y_n], w_n * decide_O[outcome_n]

@@ -45,10 +45,9 @@ class Delivery:
         """Return A, H and R."""
         return self.accept_OY, self.hold_OY, self.refuse_OY
 
-    def unknown_final(self, count_O: F64) -> str | None:
-        """Return the reason why the reading is null where some creative's final decision is unknown."""
-        unknown = int(count_O[self.unknown_O].sum())
-        return f"{unknown} creatives were sent to review and have no logged_final" if unknown else None
+    def unknown_final(self, count_OG: F64) -> F64:
+        """Return how many creatives of each segment history leaves without a final decision."""
+        return np.asarray(count_OG[self.unknown_O].sum(0))
 
 
 def delivery(strategy: Strategy, rules: tuple[Rule, ...], policy: str, reading: str, *, counted: bool) -> Delivery:

@@ -24,11 +24,11 @@ import numpy as np
 from scipy.special import stdtr
 
 from engine.estimate.delivery import MACHINE
-from engine.estimate.estimates import bases
-from engine.estimate.interval import ENOUGH_EVENTS, t_quantile
+from engine.estimate.interval import ENOUGH_EVENTS, enough, t_quantile
 from engine.estimate.known import creatives_of
 from engine.estimate.metrics import RATES, Metric
 from engine.estimate.pair import difference
+from engine.estimate.policy import bases
 from engine.estimate.question import Question
 from engine.estimate.ratio import hajek
 from engine.estimate.sample import Sample, answered_sample
@@ -166,7 +166,7 @@ def _test(sample: Sample, baseline: View, candidate: View, metric: Metric, told:
     estimate = np.nan_to_num(pair.estimate)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(error > 0, np.abs(estimate) / error, np.where(estimate != 0, np.inf, 0.0))
-    why = np.where(~swaps, "still", np.where(told & (pair.events >= ENOUGH_EVENTS), "", "few"))
+    why = np.where(~swaps, "still", np.where(told & enough(pair.events), "", "few"))
     return _Tests(
         candidate.policy_name, metric.name, estimate, error, df, 2 * stdtr(df, -t), pair.events, pair.labels, why
     )

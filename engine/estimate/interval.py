@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, expit, logit, stdtrit
 
-from engine.records import F64
+from engine.records import F64, Flags
 
 ENOUGH_EVENTS = 30.0
 _MANY = 1e7  # degrees of freedom past which t is normal
@@ -26,6 +26,11 @@ class Intervals:
     low: F64
     high: F64
     rule: NDArray[np.str_]
+
+
+def enough(events: F64) -> Flags:
+    """Return whether effective events are as many as normal approximations need; how sums are rounded never decides."""
+    return np.asarray(events >= ENOUGH_EVENTS * (1 - 1e-9))
 
 
 def t_quantile(confidence: float, df: ArrayLike) -> F64:
@@ -44,7 +49,7 @@ def share_intervals(
     df : degrees of freedom of the variance. units : sampled units behind it, from which the exact bound takes its own.
     """
     inside = (share > 0.0) & (share < 1.0)
-    plenty = inside & (events >= ENOUGH_EVENTS)
+    plenty = inside & enough(events)
     exact = korn_graubard(share, variance, size, units, confidence)
     smooth = logit_intervals(share, variance, df, confidence)
     return Intervals(

@@ -10,7 +10,7 @@ import numpy as np
 from engine.estimate.block import Block, Subject, empty_block, rows_of
 from engine.estimate.bounds import difference_limits, rate_limits
 from engine.estimate.difference import assisted, assisted_pair, predicted_parts
-from engine.estimate.interval import ENOUGH_EVENTS, Intervals
+from engine.estimate.interval import Intervals, enough
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import Difference, difference, difference_intervals
 from engine.estimate.ratio import Judged, Ratio, hajek_points, ratio_intervals
@@ -32,7 +32,7 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
             yield from _nothing(view, subject, null)
             continue
         ratio = view.ratio(metric, values)
-        null = [reason or _empty(metric, ratio, g) for g, reason in enumerate(null)]
+        null = _where_filled(metric, null, ratio)
         notes = (
             view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others))
             if leans
@@ -69,7 +69,7 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
             yield from _nothing(candidate, subject, null)
             continue
         ratio, ratio_b = candidate.ratio(metric, mine), baseline.ratio(metric, theirs)
-        null = [r or _empty(metric, ratio, g) or _empty(metric, ratio_b, g) for g, r in enumerate(null)]
+        null = _where_filled(metric, null, ratio, ratio_b)
         sides, ratios = (candidate, baseline), (ratio, ratio_b)
         pair = difference(candidate.sample, ratio_b, ratio)
         notes = _paired_leaning(metric, candidate, baseline, others)
@@ -112,7 +112,7 @@ def _assisted(view: View, metric: Metric, ratio: Ratio, inference: str) -> tuple
     predicted = predicted_parts(view, metric) if plain else None
     if predicted is None or view.question.predictions is None:
         return ratio, np.zeros(view.sample.segments, bool)
-    plenty_G = np.asarray(ratio.events >= ENOUGH_EVENTS)
+    plenty_G = enough(ratio.events)
     return assisted(view.sample, ratio, predicted, plenty_G, guarded=view.question.predictions.guarded)
 
 
@@ -125,7 +125,7 @@ def _assisted_pair(
     mine, theirs = (predicted_parts(view, metric) if plain else None for view, _ in (candidate, baseline))
     if mine is None or theirs is None:
         return pair, np.zeros(sample.segments, bool)
-    plenty_G, found = np.asarray(pair.events >= ENOUGH_EVENTS), candidate[0].question.predictions
+    plenty_G, found = enough(pair.events), candidate[0].question.predictions
     sides = (baseline[1], theirs), (candidate[1], mine)
     return assisted_pair(sample, pair, *sides, plenty_G, guarded=found is None or found.guarded)
 
@@ -159,10 +159,11 @@ def _block(estimator: str, ratio: Ratio, judged: Judged, null: list[str | None])
     )
 
 
-def _empty(metric: Metric, ratio: Ratio, segment: int) -> str | None:
-    if ratio.empty[segment]:
-        return f"the denominator {metric.formula.partition(' / ')[2]} is empty among the audit's labels"
-    return None
+def _where_filled(metric: Metric, null: Sequence[str | None], *ratios: Ratio) -> list[str | None]:
+    """Return the null reasons, and one where the denominator of a ratio is empty."""
+    reason = f"the denominator {metric.formula.partition(' / ')[2]} is empty among the audit's labels"
+    empty = np.any([ratio.empty for ratio in ratios], axis=0).tolist()
+    return [why or (reason if none else None) for why, none in zip(null, empty, strict=True)]
 
 
 def _tell(block: Block, judged: Judged, notes: Sequence[str | None], *, support: bool = True) -> None:

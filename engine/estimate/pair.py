@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.estimate.advertisers import future_spread
-from engine.estimate.interval import ENOUGH_EVENTS, Intervals, korn_graubard, symmetric
+from engine.estimate.interval import Intervals, enough, korn_graubard, symmetric
 from engine.estimate.ratio import (
     Judged,
     Ratio,
@@ -78,7 +78,7 @@ def difference_intervals(
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     same = baseline.denominator == candidate.denominator
-    plenty = (pair.events >= ENOUGH_EVENTS) & ~np.isnan(variance)
+    plenty = enough(pair.events) & ~np.isnan(variance)
     found = smooth
     if (same & ~plenty).any():
         found = choose(same & ~plenty, _swap_bounds(sample, pair, candidate, inference, confidence), found)
@@ -151,7 +151,7 @@ def _variance(
     """Return variance, its degrees of freedom, the sampled units behind it, and warnings where events are given."""
     if inference == HISTORY:
         variance, df = sample.history_spread(residual_m)
-        units = sample.units.count(np.ones(len(residual_m), bool))
+        units = sample.drawn_count(np.ones(len(residual_m)))
         return variance, df, units, [] if events is None else carrier_warnings(sample, df, events)
     spread = future_spread(sample, residual_m)
     warnings = [] if events is None else cluster_warnings(spread, events, spread.variance > 0)

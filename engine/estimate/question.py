@@ -37,6 +37,7 @@ class Question:
     scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
     predictions : what the difference estimator leans on; without them rates are Hájek's.
     small : what becomes of segments with few labels.
+    of_G : the strategy that each segment belongs to, where several stand side by side (see `stack`).
     """
 
     table: StrategyTable
@@ -56,6 +57,7 @@ class Question:
     reviewer_error: Mapping[str, ReviewerError] = field(default_factory=dict)
     predictions: Predictions | None = None
     small: SmallSegments = field(default_factory=SmallSegments)
+    of_G: tuple[str, ...] = ()
 
     @property
     def readable_policies(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import Intervals, kish, share_intervals
-from engine.estimate.sample import HISTORY, ClusterSpread, Sample, largest_cluster
-from engine.estimate.sum_kernels import ratio_residuals, ratio_sums
+from engine.estimate.sample import HISTORY, ClusterSpread, Sample
+from engine.estimate.sum_kernels import ratio_residuals
 from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
@@ -94,10 +94,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
         size, units = drawn_units(sample, ratio)
         found = census_exact(sample, ratio.estimate, _within(ratio, variance, size, df, units, confidence))
         return Judged(found, carrier_warnings(sample, df, ratio.events))
-    total_T = sample.cluster_totals(ratio.residual_m)
     spread = future_spread(sample, ratio.residual_m)
-    size_T = sample.cluster_totals(ratio.b_m)
-    size = unseen_size(sample, ratio, _by_segment(sample, size_T**2))
+    size = unseen_size(sample, ratio, sample.cluster_squares(ratio.b_m))
     inside = (ratio.estimate > ratio.bounds[0]) & (ratio.estimate < ratio.bounds[1])
     df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
     lonely = np.isnan(spread.variance)
@@ -108,17 +106,16 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     warnings = cluster_warnings(spread, ratio.events, inside)
     large = too_large(spread, ratio.events, inside)
     if large.any():
-        dropped = [largest_cluster(sample, total_T, int(g)) for g in np.flatnonzero(large)]
-        rest = _without(sample, ratio, dropped, confidence)
+        rest = _without(sample, ratio, spread.biggest[large].tolist(), confidence)
         for g in np.flatnonzero(large):
-            warnings[g].append(f"without it {rest[0][g]:.4g} [{rest[1].low[g]:.4g}, {rest[1].high[g]:.4g}]")
+            left = f"{rest[0][g]:.4g} [{rest[1].low[g]:.4g}, {rest[1].high[g]:.4g}]"
+            warnings[g].append(f"without it {'no number' if np.isnan(rest[0][g]) else left}")
     return Judged(found, warnings)
 
 
 def drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
     """Return the effective size and the number of what was drawn behind a ratio: its labels, or whole clusters."""
-    v = sample.weight_m * ratio.b_m
-    return unseen_size(sample, ratio, sample.units.products(v, v)), sample.units.count(ratio.b_m > 0)
+    return unseen_size(sample, ratio, sample.drawn_squares(ratio.b_m)), sample.drawn_count(ratio.b_m)
 
 
 def unseen_size(sample: Sample, ratio: Ratio, squares: F64) -> F64:
@@ -128,12 +125,9 @@ def unseen_size(sample: Sample, ratio: Ratio, squares: F64) -> F64:
     and the mean denominator: a thinly drawn stratum may hide one. Where weights are equal nothing changes.
     Source: Fay and Feuer 1997, Statistics in Medicine 16, 791–801: bounds for sums of unequally weighted counts.
     """
-    some_m = ratio.b_m > 0
-    counted = sample.sums(sample.weight_m * some_m)
+    counted = sample.counted(ratio.b_m > 0)
     mean = ratio.denominator / np.where(counted > 0, counted, 1.0)
-    heaviest = np.zeros(sample.segments)
-    np.maximum.at(heaviest, sample.segment_m, sample.weight_m)
-    unseen = heaviest * mean
+    unseen = sample.heaviest_G * mean
     return np.minimum(kish(ratio.denominator, squares), kish(ratio.denominator + unseen, squares + unseen**2))
 
 
@@ -228,7 +222,7 @@ class _Sums:
 def _sums(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> _Sums:
     low, high = bounds
     if sample.creatives.alone:
-        top, whole, labels, squares, *parts = ratio_sums(sample.edge_G, sample.weight_m, a_m, b_m, low, high)
+        top, whole, labels, squares, *parts = sample.parts(a_m, b_m, low, high)
         inside, within, outside, beyond = parts
         return _Sums(top, whole, labels, squares, np.minimum(kish(inside, within), kish(outside, beyond)))
     u, v = sample.weight_m * a_m, sample.weight_m * b_m
@@ -240,13 +234,9 @@ def _sums(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> _S
 
 def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float) -> tuple[F64, Intervals]:
     """Return points and intervals without some (segment, advertiser) pairs, of the segments that have one."""
-    at = sample.entries(np.unique(sample.cluster_segment_T[dropped]))
-    sample = sample.part(at)
-    kept_T = np.ones(len(sample.cluster_segment_T), bool)
-    kept_T[dropped] = False
-    kept_m = kept_T[sample.cluster_m]
-    rest = ratio_of(sample, ratio.a_m[at] * kept_m, ratio.b_m[at] * kept_m, ratio.bounds)
-    spread = future_spread(sample, rest.residual_m)
+    less = sample.without(dropped)
+    rest = ratio_of(less.sample, ratio.a_m[less.at] * less.kept, ratio.b_m[less.at] * less.kept, ratio.bounds)
+    spread = future_spread(less.sample, rest.residual_m)
     df = np.maximum(1.0, spread.effective - 1.0)
     variance = np.nan_to_num(spread.variance)
     return rest.estimate, _within(rest, variance, rest.size, df, spread.clusters, confidence)
@@ -258,7 +248,3 @@ def _within(ratio: Ratio, variance: F64, size: F64, df: F64, units: F64, confide
     share = np.clip((np.nan_to_num(ratio.estimate) - low) / (high - low), 0.0, 1.0)
     found = share_intervals(share, variance / (high - low) ** 2, ratio.events, size, df, units, confidence)
     return Intervals(low + (high - low) * found.low, low + (high - low) * found.high, found.rule)
-
-
-def _by_segment(sample: Sample, value_T: F64) -> F64:
-    return np.bincount(sample.cluster_segment_T, value_T, sample.segments).astype(np.float64)

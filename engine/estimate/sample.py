@@ -12,13 +12,14 @@ Everything is computed for all G segments at once: draws stand once per attribut
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.estimate.groups import Groups, edges, group
+from engine.estimate.interval import kish
 from engine.estimate.strata import (
     Strata,
     answering_spread,
@@ -28,8 +29,8 @@ from engine.estimate.strata import (
     one_poisson_stratum,
     strata_of,
 )
-from engine.estimate.sum_kernels import power_sums, segment_sums, weighted_totals
-from engine.records import F64, I64, Draws, Flags, LabelledRows, ScoredSample, Segments, single_draws
+from engine.estimate.sum_kernels import power_sums, ratio_sums, segment_sums, weighted_totals
+from engine.records import F64, I8, I16, I64, Draws, Flags, LabelledRows, ScoredSample, Segments, single_draws
 
 HISTORY, FUTURE = "history", "future"
 _PLENTY = 1e6  # degrees of freedom where nothing varies
@@ -147,13 +148,77 @@ class Sample:
         effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1.0), _PLENTY)
         return np.maximum(2.0 * effective, 1.0)
 
-    def entries(self, segments: NDArray[np.integer]) -> I64:
-        """Return the places of the entries of some segments, in their order."""
-        return np.concatenate([np.arange(self.edge_G[g], self.edge_G[g + 1]) for g in segments])
+    def outcomes(self, rows: LabelledRows, strategy: int) -> I16:
+        """Return the outcome of every draw under a strategy."""
+        return rows.outcome_Sn[strategy, self.rows_n]
 
-    def part(self, at: I64) -> Sample:
-        """Return the sample with some of its entries; every pair of segment and advertiser keeps its place."""
-        return replace(
+    def truths(self, rows: LabelledRows, policy: int) -> I8:
+        """Return the label of every draw for a policy, negative where there is none."""
+        return rows.y_nQ[self.rows_n, policy]
+
+    def exposures(self, rows: LabelledRows, weighting: int, imputed_times: float) -> F64:
+        """Return the exposure of every draw, imputed exposure counted `imputed_times`."""
+        known_n, imputed_n = rows.known_Wn[weighting, self.rows_n], rows.imputed_Wn[weighting, self.rows_n]
+        return np.nan_to_num(known_n) + imputed_times * imputed_n
+
+    def count(self, chosen_m: Flags) -> F64:
+        """Return how many creatives of each segment are chosen."""
+        return self.creatives.count(chosen_m)
+
+    def counted(self, chosen_m: Flags) -> F64:
+        """Return Σ weight of the chosen entries of each segment."""
+        return self.sums(self.weight_m * chosen_m)
+
+    def squares(self, a_m: F64, b_m: F64) -> F64:
+        """Return Σ (weight · a)(weight · b) over the creatives of each segment."""
+        return self.creatives.products(self.weight_m * a_m, self.weight_m * b_m)
+
+    def drawn_squares(self, b_m: F64) -> F64:
+        """Return Σ (weight · b)² over what was drawn: clusters, else creatives."""
+        v_m = self.weight_m * b_m
+        return self.units.products(v_m, v_m)
+
+    def drawn_count(self, b_m: F64) -> F64:
+        """Return how many of what was drawn have a positive b."""
+        return self.units.count(b_m > 0)
+
+    def parts(self, a_m: F64, b_m: F64, low: float, high: float) -> F64:
+        """Return what the ratio Σ weight a / Σ weight b rests on where each entry is alone: see `ratio_sums`."""
+        return ratio_sums(self.edge_G, self.weight_m, a_m, b_m, low, high)
+
+    def independent_spread(self, residual_m: F64) -> F64:
+        """Return Σ weight · residual² of each segment: the variance over all of independent creatives."""
+        return self.sums(self.weight_m * residual_m * residual_m)
+
+    def one_by_one_doubt(self, residual_m: F64) -> F64:
+        """Return Σ (1 − π) (weight · residual)² of each segment: what draws that know nothing of each other add."""
+        u = self.weight_m * residual_m
+        return self.sums(u * u * (1.0 - 1.0 / self.base_m))
+
+    @cached_property
+    def entries_G(self) -> F64:
+        """Creatives of each segment."""
+        return self.creatives.count(np.ones(len(self.at_m), bool))
+
+    @cached_property
+    def size_G(self) -> F64:
+        """The effective number of creatives of each segment (Kish)."""
+        return kish(self.sums(self.weight_m), self.creatives.products(self.weight_m, self.weight_m))
+
+    @cached_property
+    def heaviest_G(self) -> F64:
+        """The largest weight of each segment."""
+        heaviest = np.zeros(self.segments)
+        np.maximum.at(heaviest, self.segment_m, self.weight_m)
+        return heaviest
+
+    def without(self, dropped: Sequence[int]) -> Reduced:
+        """Return the segments of some (segment, advertiser) pairs without them; every pair keeps its place."""
+        kept = np.unique(self.cluster_segment_T[list(dropped)])
+        at = np.concatenate([np.arange(self.edge_G[g], self.edge_G[g + 1]) for g in kept])
+        kept_T = np.ones(len(self.cluster_segment_T), bool)
+        kept_T[list(dropped)] = False
+        part = replace(
             self,
             weight_m=self.weight_m[at],
             at_m=self.at_m[at],
@@ -161,6 +226,7 @@ class Sample:
             key_m=self.key_m[at],
             cluster_m=self.cluster_m[at],
         )
+        return Reduced(part, at, kept_T[part.cluster_m])
 
     def _groups(self, code_n: I64) -> Groups:
         return group(code_n[self.at_m], self.segment_m, self.segments)
@@ -169,36 +235,54 @@ class Sample:
         """Return Σ weight · value of each (segment, advertiser), shape (T,)."""
         return weighted_totals(self.cluster_m, len(self.cluster_segment_T), self.weight_m, value_m)
 
+    def cluster_spread(self, value_m: F64) -> ClusterSpread:
+        """Return the spread of these totals between advertisers."""
+        return spread_of(self.cluster_edge_G, *power_sums(self.cluster_edge_G, self.cluster_totals(value_m)))
+
+    def cluster_squares(self, value_m: F64) -> F64:
+        """Return the sum of the squares of these totals of each segment."""
+        return power_sums(self.cluster_edge_G, self.cluster_totals(value_m))[0][1]
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A sample without some of its entries.
+
+    at : the places of the entries that its segments had. kept : which of them still count.
+    """
+
+    sample: Sample
+    at: I64
+    kept: Flags
+
 
 @dataclass(frozen=True)
 class ClusterSpread:
     """Between-advertiser variance of each segment, shape (G,).
 
-    effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the whole.
+    effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the whole, of the pair `biggest`.
     """
 
     variance: F64
     clusters: F64
     effective: F64
     largest: F64
+    biggest: I64
 
 
-def cluster_spread(sample: Sample, total_T: F64) -> ClusterSpread:
-    """Return the with-replacement variance of sums of advertiser totals; NaN where there are fewer than two."""
-    clusters = np.diff(sample.cluster_edge_G).astype(np.float64)
-    first, whole, fourth, biggest = power_sums(sample.cluster_edge_G, total_T)
+def spread_of(edge_G: I64, powers_KG: F64, biggest_G: I64) -> ClusterSpread:
+    """Return the with-replacement variance of sums of advertiser totals; NaN where there are fewer than two.
+
+    powers_KG, biggest_G : see `sum_kernels.power_sums`.
+    """
+    clusters = np.diff(edge_G).astype(np.float64)
+    first, whole, fourth, biggest = powers_KG
     mean = first / np.maximum(clusters, 1)
     centred = np.maximum(whole - clusters * mean**2, 0.0)
     variance = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1) * centred, np.nan)
     effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1), clusters)
     largest = np.where(whole > 0, biggest / np.where(whole > 0, whole, 1), 0.0)
-    return ClusterSpread(variance, clusters, effective, largest)
-
-
-def largest_cluster(sample: Sample, total_T: F64, segment: int) -> int:
-    """Return the (segment, advertiser) pair with the largest total of a segment."""
-    first, last = sample.cluster_edge_G[segment : segment + 2]
-    return int(first + np.argmax(total_T[first:last] ** 2))
+    return ClusterSpread(variance, clusters, effective, largest, biggest_G)
 
 
 def answered_sample(rows: LabelledRows, policy: int, segments: Segments, creatives_G: F64) -> Sample:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-from engine.estimate.sample import HISTORY, Sample, cluster_spread
+from engine.estimate.sample import HISTORY, Sample
 from engine.records import F64
 
 
@@ -62,7 +62,7 @@ def _of_audit(sample: Sample, residual_m: F64) -> tuple[F64, F64, F64]:
 def _of_advertisers(sample: Sample, residual_m: F64) -> tuple[F64, F64, F64]:
     """Return the same with advertisers as units drawn with replacement."""
     total_T = sample.cluster_totals(residual_m)
-    spread = cluster_spread(sample, total_T)
+    spread = sample.cluster_spread(residual_m)
     mean = np.bincount(sample.cluster_segment_T, total_T, sample.segments) / np.maximum(spread.clusters, 1)
     cubes = (total_T - mean[sample.cluster_segment_T]) ** 3
     third = np.bincount(sample.cluster_segment_T, cubes, sample.segments).astype(np.float64)

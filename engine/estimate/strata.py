@@ -57,6 +57,16 @@ class Strata:
         """The share of each stratum that was not drawn."""
         return 1 - self.take_H / np.maximum(self.population_H, 1)
 
+    def one_by_one(self, first_GH: F64, second_GH: F64, poisson_GH: F64) -> F64:
+        """Return the variance of Σu of each segment and stratum under srs and Poisson sampling, (G, H).
+
+        first, second : Σu and Σu². poisson : Σ (1 − π) u², read of strata that Poisson sampling drew.
+        """
+        take_H = np.maximum(self.take_H, 1)
+        centred_GH = take_H / np.maximum(take_H - 1, 1) * (second_GH - first_GH**2 / take_H)
+        spread_GH = np.where(take_H > 1, centred_GH, second_GH)
+        return np.where(self.drawn_by("srs"), self.left_H * spread_GH, poisson_GH)
+
     @property
     def clustered(self) -> bool:
         """Whether some stratum drew clusters."""
@@ -92,10 +102,7 @@ def one_by_one_spread(
     shape = (len(edge_G) - 1, len(strata.take_H))
     srs_H, left_H = strata.drawn_by("srs"), strata.left_H
     by_key, (whole, fourth) = spread_sums(edge_G, key_m, weight_m, value_m, base_m, srs_H, left_H)
-    first, second, poisson = by_key.reshape(3, *shape)
-    take = np.maximum(strata.take_H, 1)
-    spread = np.where(take > 1, take / np.maximum(take - 1, 1) * (second - first**2 / take), second)
-    return np.where(srs_H, left_H * spread, poisson), whole, fourth
+    return strata.one_by_one(*by_key.reshape(3, *shape)), whole, fourth
 
 
 def one_by_one_parts(strata: Strata, u_m: F64, base_m: F64, key_m: I64) -> F64:

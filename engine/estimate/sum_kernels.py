@@ -106,9 +106,10 @@ def weighted_totals(of_m: I64, groups: int, weight_m: F64, value_m: F64) -> F64:
 
 
 @njit(cache=True, nogil=True)
-def power_sums(edge_G: I64, total_T: F64) -> F64:
-    """Return Σx, Σx², Σx⁴ and the greatest x² of each segment's totals, (4, G)."""
+def power_sums(edge_G: I64, total_T: F64) -> tuple[F64, I64]:
+    """Return Σx, Σx², Σx⁴ and the greatest x² of each segment's totals, (4, G), and where that stands, (G,)."""
     out_KG = np.zeros((4, len(edge_G) - 1))
+    largest_G = edge_G[:-1].copy()
     for g in range(len(edge_G) - 1):
         first = second = fourth = most = 0.0
         for t in range(edge_G[g], edge_G[g + 1]):
@@ -116,6 +117,7 @@ def power_sums(edge_G: I64, total_T: F64) -> F64:
             first += total_T[t]
             second += v
             fourth += v * v
-            most = max(most, v)
+            if v > most * (1.0 + 1e-9):  # how sums are rounded decides no tie
+                most, largest_G[g] = v, t
         out_KG[:, g] = (first, second, fourth, most)
-    return out_KG
+    return out_KG, largest_G

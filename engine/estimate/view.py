@@ -15,7 +15,7 @@ from engine.estimate.question import Question
 from engine.estimate.ratio import Judged, Ratio, hajek, ratio_intervals
 from engine.estimate.reviewer_error import Corrected, corrected_labels, corrected_ratio
 from engine.estimate.sample import Sample
-from engine.records import F64, WEIGHTINGS, Flags, ReviewerError
+from engine.records import F64, I16, WEIGHTINGS, Flags, ReviewerError
 
 LEANS = "leans on exposure.refused"
 
@@ -86,15 +86,18 @@ class View:
             return np.ones(len(question.segments.name), bool)
         return any_swap(question.totals, question.segments, theirs_OX, mine_QX)
 
+    @property
+    def outcome_n(self) -> I16:
+        """What the strategy decided of every draw of the sample."""
+        return self.sample.outcomes(self.question.rows, self.strategy)
+
     def exposure_n(self, imputed_times: float = 1.0) -> F64:
         """Return the exposure of every row of the sample, imputed exposure counted `imputed_times`."""
-        rows, chosen = self.question.rows, self.sample.rows_n
-        return np.nan_to_num(rows.known_Wn[self._w, chosen]) + imputed_times * rows.imputed_Wn[self._w, chosen]
+        return self.sample.exposures(self.question.rows, self._w, imputed_times)
 
     def terms(self, imputed_times: float = 1.0) -> Terms:
         """Return A, H, R, y and w of the sample's rows."""
-        rows, chosen = self.question.rows, self.sample.rows_n
-        outcome_n, y_n = rows.outcome_Sn[self.strategy, chosen], rows.y_nQ[chosen, self.policy]
+        outcome_n, y_n = self.outcome_n, self.sample.truths(self.question.rows, self.policy)
         w_n = self.exposure_n(imputed_times)
         known = terms(self.given, outcome_n, y_n, w_n)
         if self.error is None:
@@ -141,35 +144,42 @@ class View:
 
         owed : it depends on the policy of the deciding rule. labels, final : it reads labels, final decisions.
         """
-        out: list[str | None] = []
-        ambiguous_O = self.given.ambiguous_O & self.given.touches_O
+        size = len(self.question.segments.name)
+        whole = self.question.unmapped.get(self.weighting) or (self.given.null_reason if final else None)
+        if whole:
+            return [whole] * size
+        unknown_G = self.given.unknown_final(self.count_OG) if final else np.zeros(size)
+        ambiguous_G = owed * self.count_OG[self.given.ambiguous_O & self.given.touches_O].sum(0)
+        missing_G = self.missing_OG[uses_O].sum(0)
+        if self.question.scored is not None and uses_O.all():
+            missing_G = self.known.lacking_GW[:, self._w]
+        unlabelled = self._unlabelled if labels else None
+        out: list[str | None] = [unlabelled] * size
+        for g in (int(x) for x in np.flatnonzero((unknown_G >= 1) | (ambiguous_G > 0) | (missing_G >= 1))):
+            if unknown_G[g] >= 1:
+                out[g] = f"{int(unknown_G[g])} creatives were sent to review and have no logged_final"
+            elif unlabelled:
+                continue
+            elif ambiguous_G[g] > 0:
+                out[g] = "a rule that fires reads several policies or none: name one with `policy:` on the rule"
+            else:
+                out[g] = (
+                    f"{int(missing_G[g])} creatives that enter the formula lack {self.weighting} (history did not "
+                    "deliver them); exposure.refused can name a model"
+                )
+        return out
+
+    @property
+    def _unlabelled(self) -> str | None:
+        """Why no number that reads labels can be had of any segment."""
         design = self.question.rows.design
         silent = int(((design.population_H > 0) & (design.answered_HQ[:, self.policy] == 0)).sum())
-        for g in range(len(self.question.segments.name)):
-            missing = int(self.missing_OG[uses_O, g].sum())
-            if self.question.scored is not None and uses_O.all():
-                missing = int(self.known.lacking_GW[g, self._w])
-            unknown = self.given.unknown_final(self.count_OG[:, g]) if final else None
-            if self.weighting in self.question.unmapped:
-                out.append(self.question.unmapped[self.weighting])
-            elif final and (self.given.null_reason or unknown):
-                out.append(self.given.null_reason or unknown)
-            elif labels and not len(self.sample.rows_n):
-                out.append("no audit labels: nothing stands for the population")
-            elif labels and silent:
-                out.append(f"{silent} of the audit's strata have no answered label: nothing stands for their creatives")
-            elif labels and self.question.reviewer_error and self.policy_name not in self.question.reviewer_error:
-                out.append(self.unnamed)
-            elif owed and self.count_OG[ambiguous_O, g].any():
-                out.append("a rule that fires reads several policies or none: name one with `policy:` on the rule")
-            elif missing:
-                out.append(
-                    f"{missing} creatives that enter the formula lack {self.weighting} (history did not deliver them); "
-                    "exposure.refused can name a model"
-                )
-            else:
-                out.append(None)
-        return out
+        if not len(self.sample.rows_n):
+            return "no audit labels: nothing stands for the population"
+        if silent:
+            return f"{silent} of the audit's strata have no answered label: nothing stands for their creatives"
+        named = self.question.reviewer_error
+        return self.unnamed if named and self.policy_name not in named else None
 
     def doubts(self, uses_O: Flags) -> Sequence[str | None]:
         """Return, per segment, what nobody knows of creatives that lack exposure and were not scored."""
@@ -195,7 +205,7 @@ class View:
         Where the audit missed creatives with much of the exposure this lies far from the plain ratio.
         """
         sample, outcomes = self.sample, len(self.given.owed_O)
-        outcome_m = self.question.rows.outcome_Sn[self.strategy, sample.rows_n][sample.at_m].astype(np.int64)
+        outcome_m = self.outcome_n[sample.at_m].astype(np.int64)
         key_m = outcome_m * sample.segments + sample.segment_m
         stood_for = np.bincount(key_m, sample.weight_m * self.exposure_n()[sample.at_m], outcomes * sample.segments)
         known = self.framed_OG.ravel()

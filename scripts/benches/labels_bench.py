@@ -18,10 +18,10 @@ from record import Bench, at_least, at_most
 
 from engine.conclude.numbers import make_question, without_training
 from engine.config import load_config
-from engine.estimate.estimates import bases
 from engine.estimate.known import KnownTotals, creatives_of
 from engine.estimate.label_rates import paired_rates
 from engine.estimate.metrics import RATES
+from engine.estimate.policy import bases
 from engine.estimate.sample import HISTORY, answered_sample
 from engine.estimate.truth import true_values
 from engine.estimate.view import View

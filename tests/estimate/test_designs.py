@@ -15,7 +15,7 @@ from scipy import stats
 
 from engine.estimate.pair import difference, difference_intervals
 from engine.estimate.ratio import Ratio, hajek, ratio_intervals
-from engine.estimate.sample import HISTORY, Sample, answered_sample, cluster_spread
+from engine.estimate.sample import HISTORY, Sample, answered_sample
 
 REPETITIONS = 200
 ALARM = 1e-3  # of a false alarm in any cell of a simulation
@@ -191,7 +191,7 @@ def test_the_poisson_bootstrap_of_advertisers_has_the_variance_of_the_future(peo
     advertiser_n = people.advertiser_N[sample.rows_n]
     times_RA = generator.poisson(1.0, (REPLICATES, advertiser_n.max() + 1))
     bootstrapped = _ratios(people, sample, sample.weight_n * times_RA[:, advertiser_n]).var()
-    linearised = cluster_spread(sample, sample.cluster_totals(ratio.residual_m)).variance[0]
+    linearised = sample.cluster_spread(ratio.residual_m).variance[0]
     assert bootstrapped / linearised == pytest.approx(1.0, abs=0.12)
 
 

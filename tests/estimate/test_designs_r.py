@@ -21,7 +21,7 @@ from engine.estimate.decision_rates import decision_rate
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.known import sum_segments
 from engine.estimate.ratio import Ratio, hajek
-from engine.estimate.sample import Sample, answered_sample, cluster_spread, drawn_sample
+from engine.estimate.sample import Sample, answered_sample, drawn_sample
 from engine.estimate.view import View
 
 EQUAL = {"rtol": 1e-8, "atol": 0.0}
@@ -88,7 +88,7 @@ def test_clusters_of_a_future_are_drawn_with_replacement(drawn, said, name, desi
     if name == "with_replacement":  # the clusters drawn are the units; a segment has its own number of them
         people = replace(people, advertiser_N=people.cluster_N)
     sample, ratio = judged(people, drawing)
-    found = cluster_spread(sample, sample.cluster_totals(ratio.residual_m))
+    found = sample.cluster_spread(ratio.residual_m)
     np.testing.assert_allclose(ratio.estimate, points(said[name]), **EQUAL)
     own = found.clusters / (found.clusters - 1)
     every = found.clusters[0] / (found.clusters[0] - 1)  # R counts clusters without a creative of the segment, too

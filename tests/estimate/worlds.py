@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import pytest
 
 from engine.estimate.predictions import FOLDS, Predictions, codes_of, fit_predictors, sum_predicted
 from engine.estimate.question import Question
 from engine.expression import Atom
 from engine.read.labelled import with_any
-from engine.records import WEIGHTS, Column, Decision, Design, LabelledRows, ScoredSample, Segments
+from engine.records import WEIGHTS, Column, Decision, Design, Estimate, LabelledRows, ScoredSample, Segments
 from engine.replay.replay import Creatives, Replayed, replay
 from engine.strategy import Review, Rule, Strategy, StrategyTable, build_table
 
@@ -193,3 +194,10 @@ def predictions(world: World, rows: LabelledRows, found: Replayed, *, guarded: b
     sums = sum_predicted(outcome_SN, code_QN, world.region_N, exposure_NW, segments(), int(outcome_SN.max()) + 1)
     code_Qn = codes_of(predictors, rows.score_Kn, fold_n)
     return Predictions(predictors, code_Qn, sums, np.ones(len(outcome_SN), bool), guarded)
+
+
+def assert_same_to_rounding(one: Estimate, other: Estimate) -> None:
+    """Two estimates are one: from rows, or from their sums, which differ by how they are rounded."""
+    for name in (field.name for field in fields(Estimate)):
+        mine, theirs = getattr(one, name), getattr(other, name)
+        assert mine == (pytest.approx(theirs, rel=1e-9, abs=1e-12) if isinstance(theirs, float) else theirs), name

@@ -10,10 +10,10 @@ import pytest
 from estimate.worlds import World, census_rows, make_world, question, replayed, rows_at, strategies
 
 from engine.estimate.delivery import MACHINE, delivery
-from engine.estimate.estimates import bases
 from engine.estimate.known import creatives_of
 from engine.estimate.label_rates import paired_rates
 from engine.estimate.metrics import RATES, Metric
+from engine.estimate.policy import bases
 from engine.estimate.sample import answered_sample
 from engine.estimate.view import View
 from engine.labelling.allocation import Allocation, allocate
