@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from math import inf
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -341,8 +341,7 @@ class ReviewerError:
         return self.sensitivity == self.specificity == 1 and self.violating == self.compliant == inf
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One number of the report: a row of estimates.parquet (see schema.ESTIMATES)."""
 
     strategy: str

@@ -44,7 +44,7 @@ def test_the_schema_is_one_and_refuses_keys_that_it_does_not_know():
     assert all("additionalProperties" in each for each in found)
     assert SCHEMA["properties"]["version"]["const"] == VERSION
     assert set(SCHEMA["$defs"]["metric"]["enum"]) == set(FORMULAS)
-    fields = set(Estimate.__dataclass_fields__)
+    fields = set(Estimate._fields)
     assert set(SCHEMA["$defs"]["added"]["properties"]) == fields
     assert set(SCHEMA["$defs"]["headline"]["properties"]) == fields - {"segment_by", "segment"} | {"truth"}
 

@@ -9,7 +9,7 @@ judge it: the intervals do not know of that choice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class Level:
 
     def as_plain(self) -> dict[str, Any]:
         """Return the level as plain values."""
-        own, paired = ({metric: asdict(row) for metric, row in rows.items()} for rows in (self.own, self.paired))
+        own, paired = ({metric: row._asdict() for metric, row in rows.items()} for rows in (self.own, self.paired))
         return {"name": self.name, "by": self.by, "reason": self.reason, "own": own, "paired": paired}
 
 

@@ -66,14 +66,13 @@ def _joined(row: Estimate, values: Mapping[_Key, list[float]]) -> Estimate:
     said = f"human decisions drawn {size} times, from {every.min():.4g} to {every.max():.4g}"
     warning = "; ".join(filter(None, [row.warning, said]))
     if row.low is None or row.high is None:
-        return replace(row, estimate=mean, warning=warning)
+        return row._replace(estimate=mean, warning=warning)
     low, high = (float(np.hypot(row.estimate - bound, draws)) for bound in (row.low, row.high))
     floor, ceiling = (-np.inf, np.inf) if row.baseline or row.metric == "cost" else (0.0, 1.0)
     bounds = (row.least, row.most) if row.least is not None and row.most is not None else (row.estimate, row.estimate)
     down, up = (float(np.hypot(row.estimate - bound, draws)) for bound in bounds)
     bounded = row.least is not None
-    return replace(
-        row,
+    return row._replace(
         estimator=f"{row.estimator}+draws",
         estimate=mean,
         low=max(floor, mean - low),

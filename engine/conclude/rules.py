@@ -7,7 +7,7 @@ strategy without the rule. What a rule adds is the paired difference to the stra
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -48,7 +48,7 @@ class RuleFacts:
 
     def as_plain(self) -> dict[str, Any]:
         """Return what summary.json holds of the rule."""
-        adds = [asdict(row) for row in self.adds.values()]
+        adds = [row._asdict() for row in self.adds.values()]
         return {
             "fires": self.fires,
             "alone": self.alone,

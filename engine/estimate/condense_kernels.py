@@ -8,6 +8,7 @@ from numba import njit
 from engine.records import F64, I8, I16, I64
 
 MOMENTS = 9
+NOBODY, ALL = -1, -2  # for a (segment, advertiser) pair that is left out
 
 
 @njit(cache=True, nogil=True)
@@ -82,11 +83,13 @@ def totals_by_kind(sum_TK: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> 
 
 @njit(cache=True, nogil=True)
 def kind_power_sums(sum_TK: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> tuple[F64, I64]:
-    """Return what `sum_kernels.power_sums` returns of these totals, which it does not keep."""
+    """Return what `sum_kernels.power_sums` returns of these totals, which it does not keep; 0 where all is left out."""
     out_XG = np.zeros((4, len(edge_G) - 1))
     largest_G = edge_G[:-1].copy()
     used_K = np.zeros(sum_TK.shape[1], np.int64)
     for g in range(len(edge_G) - 1):
+        if left_out_G[g] == ALL:
+            continue
         used = 0
         for k in range(sum_TK.shape[1]):
             if value_GK[g, k] != 0.0:

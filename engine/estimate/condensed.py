@@ -18,7 +18,14 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.estimate.condense_kernels import kind_power_sums, kind_products, segment_sums_of, totals_by_kind
+from engine.estimate.condense_kernels import (
+    ALL,
+    NOBODY,
+    kind_power_sums,
+    kind_products,
+    segment_sums_of,
+    totals_by_kind,
+)
 from engine.estimate.groups import Groups
 from engine.estimate.sample import ClusterSpread, Reduced, Sample, spread_of
 from engine.records import F64, I8, I16, I64, Flags, LabelledRows
@@ -42,7 +49,7 @@ class Condensed(Sample):
     total_TK : Σ x of every (segment, advertiser) pair by kind, 2 · outcome + truth. key_P : segment × stratum of every
     place, a segment's part of a stratum; it has an entry for each kind. rows_G : creatives, effective number of them
     (Kish) and largest weight of each segment, of all rows. origins : whose power sums stand here, one after the other.
-    left_out_G : the pair of each segment that does not count, −1 where all do.
+    left_out_G : the pair of each segment that does not count, NOBODY, or ALL where nobody asks.
     """
 
     moment_KM: F64
@@ -152,8 +159,8 @@ class Condensed(Sample):
         return np.asarray(((self._products_GKK * value_GK[:, None]).sum(2) * value_GK).sum(1))
 
     def without(self, dropped: Sequence[int]) -> Reduced:
-        """Return the sample without some (segment, advertiser) pairs, one a segment; every pair keeps its place."""
-        moment_KM, left_out_G = self.moment_KM.copy(), np.full(self.segments, -1)
+        """Return the segments of some (segment, advertiser) pairs, one each, without them; pairs keep their places."""
+        moment_KM, left_out_G = self.moment_KM.copy(), np.full(self.segments, ALL)
         pairs = len(self.total_TK) // len(self.origins)
         for pair in dropped:
             g = int(self.cluster_segment_T[pair])
@@ -170,7 +177,7 @@ class Condensed(Sample):
 
     @property
     def _left_out_G(self) -> I64:
-        return np.full(self.segments, -1) if self.left_out_G is None else self.left_out_G
+        return np.full(self.segments, NOBODY) if self.left_out_G is None else self.left_out_G
 
     @property
     def _kinds(self) -> int:

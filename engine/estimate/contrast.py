@@ -149,7 +149,7 @@ def _shifted(row: Estimate, shift: float) -> Estimate:
     if row.estimate is None or row.low is None or row.high is None or not str(row.estimator).endswith(("/t", "/mover")):
         return row
     error = (row.high - row.low) / (2 * float(ndtri((1 + row.confidence) / 2)))
-    return replace(row, low=row.low + min(shift, 0.0) * error, high=row.high + max(shift, 0.0) * error)
+    return row._replace(low=row.low + min(shift, 0.0) * error, high=row.high + max(shift, 0.0) * error)
 
 
 def _decisions(sides: Sides, wanted: Contrast) -> tuple[list[Estimate], list[Estimate]]:
@@ -185,7 +185,7 @@ def _scaled(
     for g, (a, b) in enumerate(zip(mine, theirs, strict=True)):
         reason = a.null_reason or b.null_reason
         if a.estimate is None or b.estimate is None or a.low is None or b.low is None:
-            yield replace(a, estimate=None, low=None, high=None, null_reason=reason or "it has no interval")
+            yield a._replace(estimate=None, low=None, high=None, null_reason=reason or "it has no interval")
             continue
         point = np.array([a.estimate - factor * b.estimate])
         if swaps_G[g]:
@@ -194,8 +194,7 @@ def _scaled(
             found = _ends(a, 1.0 - factor)
         warning = "; ".join(dict.fromkeys(filter(None, [a.warning, b.warning]))) or None
         events = min(a.effective_events, b.effective_events)
-        yield replace(
-            a,
+        yield a._replace(
             estimator=f"{str(a.estimator).partition('/')[0]}_scaled/{found.rule[0]}",
             estimate=float(point[0]),
             low=float(found.low[0]),

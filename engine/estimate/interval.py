@@ -50,13 +50,12 @@ def share_intervals(
     """
     inside = (share > 0.0) & (share < 1.0)
     plenty = inside & enough(events)
-    exact = korn_graubard(share, variance, size, units, confidence)
-    smooth = logit_intervals(share, variance, df, confidence)
-    return Intervals(
-        np.where(plenty, smooth.low, exact.low),
-        np.where(plenty, smooth.high, exact.high),
-        np.where(plenty, "logit", "korn_graubard"),
-    )
+    few = ~plenty
+    low, high = np.empty(share.shape), np.empty(share.shape)
+    exact = korn_graubard(share[few], variance[few], size[few], units[few], confidence)
+    smooth = logit_intervals(share[plenty], variance[plenty], df[plenty], confidence)
+    low[few], high[few], low[plenty], high[plenty] = exact.low, exact.high, smooth.low, smooth.high
+    return Intervals(low, high, np.where(plenty, "logit", "korn_graubard"))
 
 
 def logit_intervals(share: F64, variance: F64, df: F64, confidence: float) -> Intervals:

@@ -6,7 +6,8 @@ Point: Hájek (1971), Σ w̃ a / Σ w̃ b with design weights w̃ = 1/π. Varian
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isnan
 from typing import Protocol
 
 import numpy as np
@@ -106,10 +107,8 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     warnings = cluster_warnings(spread, ratio.events, inside)
     large = too_large(spread, ratio.events, inside)
     if large.any():
-        rest = _without(sample, ratio, spread.biggest[large].tolist(), confidence)
-        for g in np.flatnonzero(large):
-            left = f"{rest[0][g]:.4g} [{rest[1].low[g]:.4g}, {rest[1].high[g]:.4g}]"
-            warnings[g].append(f"without it {'no number' if np.isnan(rest[0][g]) else left}")
+        for g, left in zip(np.flatnonzero(large), _without(sample, ratio, spread, large, confidence), strict=True):
+            warnings[g].append(f"without it {left}")
     return Judged(found, warnings)
 
 
@@ -232,14 +231,16 @@ def _sums(sample: Sample, a_m: F64, b_m: F64, bounds: tuple[float, float]) -> _S
     return _Sums(sample.sums(u), sample.sums(v), creatives.count(b_m > 0), creatives.products(v, v), events)
 
 
-def _without(sample: Sample, ratio: Ratio, dropped: list[int], confidence: float) -> tuple[F64, Intervals]:
-    """Return points and intervals without some (segment, advertiser) pairs, of the segments that have one."""
-    less = sample.without(dropped)
+def _without(sample: Sample, ratio: Ratio, spread: ClusterSpread, large: Flags, confidence: float) -> list[str]:
+    """Return what some segments would say without their largest advertiser."""
+    less = sample.without(spread.biggest[large].tolist())
     rest = ratio_of(less.sample, ratio.a_m[less.at] * less.kept, ratio.b_m[less.at] * less.kept, ratio.bounds)
-    spread = future_spread(less.sample, rest.residual_m)
-    df = np.maximum(1.0, spread.effective - 1.0)
-    variance = np.nan_to_num(spread.variance)
-    return rest.estimate, _within(rest, variance, rest.size, df, spread.clusters, confidence)
+    left = future_spread(less.sample, rest.residual_m)
+    df, variance = np.maximum(1.0, left.effective - 1.0), np.nan_to_num(left.variance)
+    mine = replace(rest, estimate=rest.estimate[large], events=rest.events[large])
+    found = _within(mine, variance[large], rest.size[large], df[large], left.clusters[large], confidence)
+    rows = zip(mine.estimate.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+    return ["no number" if isnan(point) else f"{point:.4g} [{low:.4g}, {high:.4g}]" for point, low, high in rows]
 
 
 def _within(ratio: Ratio, variance: F64, size: F64, df: F64, units: F64, confidence: float) -> Intervals:

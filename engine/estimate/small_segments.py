@@ -15,7 +15,7 @@ estimates err independently (strata that several segments share make this an app
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -159,8 +159,7 @@ def _shrunk(one: Estimate, value: float, low: float, high: float) -> Estimate:
     raw = (
         f"shrunk towards the other segments of {one.segment_by}; raw {one.estimate:.4g} [{one.low:.4g}, {one.high:.4g}]"
     )
-    return replace(
-        one,
+    return one._replace(
         estimator=f"{one.estimator}+shrunk",
         estimate=value,
         low=low,
@@ -172,8 +171,7 @@ def _shrunk(one: Estimate, value: float, low: float, high: float) -> Estimate:
 def _suppressed(one: Estimate, reason: str | None) -> Estimate:
     if reason is None:
         return one
-    return replace(
-        one,
+    return one._replace(
         estimator=None,
         estimate=None,
         low=None,

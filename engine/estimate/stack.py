@@ -19,7 +19,7 @@ from engine.estimate.question import Question
 from engine.estimate.view import View
 from engine.records import F64, LOGGED, Estimate
 
-LARGEST = 16  # strategies: their sums stay small enough for a processor's cache
+LARGEST = 8  # strategies: more save little, and their sums have to stand in memory
 
 
 @dataclass(frozen=True)

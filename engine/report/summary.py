@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -15,7 +15,7 @@ from engine.strategy import Rule, StrategyTable
 
 VERSION = 1  # of the shape of summary.json: see summary.schema.json
 BINS = 20
-_SHOWN = tuple(field.name for field in fields(Estimate) if field.name not in ("segment_by", "segment"))
+_SHOWN = tuple(name for name in Estimate._fields if name not in ("segment_by", "segment"))
 _DECISIONS = (Decision.APPROVE, Decision.LIMIT, Decision.REVIEW, Decision.REJECT)
 ASSUMPTIONS = (
     "Advertisers would not have acted differently under another strategy.",

@@ -51,7 +51,7 @@ def test_a_repetition_in_a_batch_is_what_it_is_alone(kind):
         mine = estimate_all(alone(batch, r))
         assert len(mine) == len(together) / 4
         for one, row in zip(mine, together[r::4], strict=True):
-            assert replace(row, segment=one.segment) == one
+            assert row._replace(segment=one.segment) == one
 
 
 def test_a_world_without_a_difference_between_reviewers_says_what_is_true():
@@ -108,5 +108,5 @@ def test_a_null_repetition_makes_no_claim_and_counts_as_warned():
     batch = drawn.batch([np.random.default_rng([1, 0])])
     row = estimate_all(batch.question)[0]
     sums = Sums()
-    sums.add([replace(row, estimate=None, low=None, high=None)], np.ones(1), 0.5)
+    sums.add([row._replace(estimate=None, low=None, high=None)], np.ones(1), 0.5)
     assert (sums.repetitions, sums.inside, sums.null, sums.warned) == (1, 1, 1, 1)
