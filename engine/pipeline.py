@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.conclude.examples import examples_stage
+from engine.conclude.judge import billed_with
 from engine.conclude.numbers import Numbers, estimate_stage
 from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
-from engine.conclude.search import billed_with, search_stage, with_picks
+from engine.conclude.search import search_stage, with_picks
 from engine.conclude.tracked import track_stage
 from engine.conclude.verdict import verdict_stage
 from engine.conclude.versus import versus_stage

@@ -10,11 +10,11 @@ import numpy as np
 from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.estimates import bases
-from engine.estimate.known import creatives_of
+from engine.estimate.known import KnownTotals, creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
 from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.question import Question
-from engine.estimate.sample import HISTORY, answered_sample
+from engine.estimate.sample import HISTORY, Sample, answered_sample
 from engine.estimate.sampled_rates import sampled_decision_rates
 from engine.estimate.view import View
 from engine.records import I64, WEIGHTINGS, WEIGHTS, Estimate
@@ -23,31 +23,67 @@ from engine.records import I64, WEIGHTINGS, WEIGHTS, Estimate
 def chosen_numbers(
     question: Question, numbers: Sequence[Number], policy: str, reading: str
 ) -> Iterator[Mapping[Number, Estimate]]:
-    """Yield, strategy by strategy, the chosen numbers for `history` over all creatives.
+    """Yield, strategy by strategy, the chosen numbers for `history` over all creatives of the first segment.
 
     Parameters
     ----------
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
-    question = _overall(question)
-    creatives_G = creatives_of(question.totals, question.segments)
-    known, scored, everybody = bases(question, creatives_G)
-    last = len(question.readable_policies) - 1
-    at = question.readable_policies.index(policy)
-    answered = {q: answered_sample(question.rows, q, question.segments, creatives_G) for q in {at, last}}
+    ground = Ground.of(question, policy, reading)
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
         found: dict[Number, Estimate] = {}
         for weighting in WEIGHTINGS:
             here = {number.metric for number in numbers if number.weighting == weighting}
-            mine = View(question, known, answered[at], s, at, reading, weighting)
-            whole = View(question, known, answered[last], s, last, reading, weighting)
+            mine, whole, drawn = ground.views(s, weighting)
             rows = [*label_rates(mine, [metric for metric in RATES if metric.name in here])]
-            drawn = View(scored, known, everybody, s, last, reading, weighting)
             rows += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
             rows += costs(whole) if COST in here else ()
             found |= {Number(row.metric, weighting): row for row in rows}
         yield found
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the chosen numbers of all strategies stand on.
+
+    answered : samples with a label by policy. scored, everybody : the rows and the sample that stand for all creatives.
+    at, last : the policy of rates that labels are needed for, and that of rates of decisions.
+    """
+
+    question: Question
+    scored: Question
+    known: KnownTotals
+    answered: Mapping[int, Sample]
+    everybody: Sample
+    at: int
+    last: int
+    reading: str
+
+    @staticmethod
+    def of(question: Question, policy: str, reading: str) -> Ground:
+        """Return the ground for `history` over all creatives of the question's first segment."""
+        question = _overall(question)
+        creatives_G = creatives_of(question.totals, question.segments)
+        known, scored, everybody = bases(question, creatives_G)
+        at, last = question.readable_policies.index(policy), len(question.readable_policies) - 1
+        answered = {q: answered_sample(question.rows, q, question.segments, creatives_G) for q in {at, last}}
+        return Ground(question, scored, known, answered, everybody, at, last, reading)
+
+    def views(self, strategy: int, weighting: str) -> tuple[View, View, View]:
+        """Return the views that read labels of the policy, labels of the last one, and no label."""
+        mine, whole = (
+            View(self.question, self.known, self.answered[q], strategy, q, self.reading, weighting)
+            for q in (self.at, self.last)
+        )
+        return mine, whole, replace(whole, question=self.scored, sample=self.everybody)
+
+
+def within(question: Question, segment: int) -> Question:
+    """Return the question about one of its segments alone; rows outside of it count 0."""
+    segments, one = question.segments, slice(segment, segment + 1)
+    alone = replace(segments, by=segments.by[one], name=segments.name[one], member_GC=segments.member_GC[one])
+    return replace(question, segments=alone)
 
 
 @dataclass(frozen=True)
@@ -89,6 +125,4 @@ def _with_pair(question: Question, pair: Pair) -> Question:
 
 def _overall(question: Question) -> Question:
     """Return the question about all creatives alone, of this history alone."""
-    segments = question.segments
-    alone = replace(segments, by=segments.by[:1], name=segments.name[:1], member_GC=segments.member_GC[:1])
-    return replace(question, segments=alone, inferences=(HISTORY,), pair=None, predictions=None)
+    return replace(within(question, 0), inferences=(HISTORY,), pair=None, predictions=None)
