@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.confirmation import ConfirmationSummary, read_confirmation
 from engine.report.example import ExampleSummary, read_example
 from engine.report.findings import FindingsSummary, read_findings
 from engine.report.gates import VerdictSummary, read_verdict
@@ -163,6 +164,7 @@ class SearchSummary:
     on_front: int
     front: tuple[TrialSummary, ...]
     weighting: str = "creatives"
+    confirmation: ConfirmationSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -317,7 +319,8 @@ def _search(row: Mapping[str, Any] | None) -> SearchSummary | None:
     picks = (PickSummary(p["name"], p["goal"], _trial(p["trial"]) if p["trial"] else None) for p in row["picks"])
     front = tuple(_trial(trial) for trial in row["front"])
     facts = (row["strategy"], row["policy"], row["reading"], tuple(row["numbers"]), row["tried"])
-    return SearchSummary(*facts, tuple(picks), row["on_front"], front, row.get("weighting", "creatives"))
+    weighting = row.get("weighting", "creatives")
+    return SearchSummary(*facts, tuple(picks), row["on_front"], front, weighting, read_confirmation(row))
 
 
 def _trial(row: Mapping[str, Any]) -> TrialSummary:
