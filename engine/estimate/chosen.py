@@ -33,7 +33,7 @@ def chosen_numbers(
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
         found: dict[Number, Estimate] = {}
-        for weighting in WEIGHTINGS:
+        for weighting in dict.fromkeys(number.weighting for number in numbers):
             here = {number.metric for number in numbers if number.weighting == weighting}
             mine, whole, drawn = ground.views(s, weighting)
             rows = [*label_rates(mine, [metric for metric in RATES if metric.name in here])]
