@@ -210,3 +210,17 @@ def test_intervals_at_once_of_one_number_are_its_own():
     (wide,) = chosen_numbers(again_at, [NUMBERS["leakage_rate"]], "p", "machine")
     assert (checked.low, checked.high) == (wide[NUMBERS["leakage_rate"]].low, wide[NUMBERS["leakage_rate"]].high)
     assert abs(found.joint_confidence - 0.95) < 0.01
+
+
+def test_where_no_event_was_seen_the_optimism_has_no_error_and_the_number_an_interval_all_the_same():
+    generator = np.random.default_rng(4)
+    history = History.draw(generator, 3000, 0.2)
+    everything = np.ones((1, 3000), bool)
+    sweep = Sweep(history, everything, *history.audit(generator, (0.3, 0.3)))
+    checked = again(sweep, [0], 1).of(0)["leakage_rate"]
+    assert checked.selected.estimate == 0
+    assert checked.optimism == 0
+    assert checked.error is None
+    assert checked.confirmed is not None
+    assert checked.high is not None
+    assert checked.high >= (checked.confirmed.high or 1) > 0

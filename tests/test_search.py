@@ -294,6 +294,15 @@ def test_a_strategy_that_remembers_is_confirmed_with_what_it_remembers_from_befo
     assert any(forgot[n]["overkill_rate"]["estimate"] < confirmed[n] for n in confirmed)
 
 
+def test_a_sweep_of_a_scored_sample_is_confirmed_as_well(lake, tmp_path):
+    written = tree(lake, tmp_path, sweep=SWEEP | {"confirm_from": CUT})
+    written["creatives"]["sample"] = {"share": 0.5}
+    found = again(execute(written))
+    numbers = [number for each in found["strategies"][1:] for number in each["numbers"].values()]
+    assert found["covered"] == len(numbers)  # review_rate too: what is not scored is not counted
+    assert all(number["low"] <= number["confirmed"]["low"] for number in numbers)
+
+
 @pytest.mark.parametrize("date", ["2026-01-03", "2025-12-31", "2026-01-25", "2026-03-01"])
 def test_a_cut_that_leaves_no_part_of_the_period_is_refused(lake, tmp_path, date):
     with pytest.raises(UsageError, match=r"sweep\.confirm_from: .* must lie inside the period, after 2026-01-03"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.conclude.judge import Judge, point_of
 from engine.estimate.chosen import Pair, chosen_numbers, paired_numbers
-from engine.estimate.metrics import RATES, Number
+from engine.estimate.metrics import COST, RATES, Number
 from engine.estimate.question import Question
 from engine.estimate.simultaneous import joint_confidence, standard_error, unit_errors
 from engine.records import F64, WEIGHTINGS
@@ -34,8 +34,8 @@ class Checked:
 
     selected, confirmed : over what selected and over what confirms; the second is None where nothing is set apart.
     low, high : hold for all numbers of the front at once; of `confirmed`, else of `selected`; None for the baseline.
-    optimism : selected − confirmed, with its standard error. against : candidate − baseline over what confirms (else
-    over all), of what was picked.
+    optimism : selected − confirmed, with its standard error; None for cost, a total that grows with the part.
+    against : candidate − baseline over what confirms (else over all), of what was picked.
     """
 
     selected: Point
@@ -51,7 +51,7 @@ class Checked:
 class Confirmation:
     """since : where what confirms begins, None where nothing is set apart. covered : numbers that hold at once.
 
-    joint_confidence : of each of their intervals. rows : the baseline first, if there is one, then by trial.
+    joint_confidence : of each of their intervals. rows : the baseline first, if there is one, then what was picked.
     """
 
     since: str | None
@@ -112,8 +112,8 @@ def confirm(judge: Judge, since: str | None, suspects: Sequence[Suspect], seed: 
         for written, number in judge.numbers.items():
             first, point = parts[0].points[s][written], joint[s][written]
             then = last.points[s][written] if len(parts) > 1 else None
-            errors = [part.errors[s][number] for part in parts]
-            optimism, error = _optimism(first, then, errors)
+            errors = [_error(part, s, written, number) for part in parts]
+            optimism, error = (None, None) if number.metric == COST else _optimism(first, then, errors)
             bounds = (point.low, point.high) if suspect.trial is not None else (None, None)
             numbers[written] = Checked(first, then, *bounds, optimism, error, against.get((s, written)))
         rows.append((suspect, numbers))
@@ -156,11 +156,16 @@ def _has_width(point: Point) -> bool:
     return point.estimate is not None and point.low != point.high
 
 
-def _optimism(first: Point, then: Point | None, parts: Sequence[F64 | None]) -> tuple[float | None, float | None]:
+def _error(part: _Part, suspect: int, written: str, number: Number) -> float | None:
+    """Return the standard error of a number; None where it is unknown, as where no event was seen."""
+    found = standard_error(part.errors[suspect][number])
+    return None if found == 0 and _has_width(part.points[suspect][written]) else found
+
+
+def _optimism(first: Point, then: Point | None, errors: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Return selected − confirmed and its standard error; labels of the two parts are independent for `history`."""
     if then is None or first.estimate is None or then.estimate is None:
         return None, None
-    errors = [standard_error(each) for each in parts]
     known = [error for error in errors if error is not None]
     return first.estimate - then.estimate, hypot(*known) if len(known) == len(errors) else None
 

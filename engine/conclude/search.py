@@ -126,11 +126,12 @@ def search_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground)
     value_SM = np.stack([values_of(trials, number) for number in section.front], axis=1)
     on_front_S = front(value_SM)
     picks = tuple(_pick(aim, trials, template) for aim in aims)
-    picked = {pick.trial for pick in picks} - {None}
+    picked = [pick.trial for pick in picks if pick.trial is not None]
+    ranked = map(int, np.argsort(value_SM[:, 0], kind="stable"))
+    again = dict.fromkeys([*picked, *(s for s in ranked if on_front_S[s])])
     suspects = [
-        Suspect(replace(bind(template, trial.setting), name=trial.name), trial.setting, s, s in picked)
-        for s, trial in enumerate(trials)
-        if on_front_S[s] or s in picked
+        Suspect(replace(bind(template, trials[s].setting), name=trials[s].name), trials[s].setting, s, s in picked)
+        for s in again
     ]
     since = section.confirm_from.isoformat() if section.confirm_from else None
     confirmation = confirm(judge, since, [*_baseline(run, section), *suspects], run.config.seed)

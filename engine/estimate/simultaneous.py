@@ -79,10 +79,11 @@ def standard_error(parts: F64 | None) -> float | None:
 def joint_confidence(parts: Sequence[F64 | None], confidence: float, seed: int, draws: int = DRAWS) -> float:
     """Return the confidence at which intervals of all the numbers hold at once with the one that is asked for.
 
-    parts : per number, see unit_errors; all that are there stand for the same units.
+    parts : per number, see unit_errors; all that are there stand for the same units. A number without any error among
+    the labels (no event was seen) has one all the same: it is taken as independent of the others.
     """
     some = [each for each in parts if each is not None and each.any()]
-    unknown = sum(each is None for each in parts)
+    unknown = len(parts) - len(some)
     generator = np.random.default_rng([seed, len(some), unknown])
     greatest = np.zeros(draws)
     if some:
@@ -91,7 +92,7 @@ def joint_confidence(parts: Sequence[F64 | None], confidence: float, seed: int, 
         alone = np.sqrt(2.0) * erfinv(generator.random(draws) ** (1.0 / unknown))
         greatest = np.maximum(greatest, alone)
     level = float(erf(np.quantile(greatest, confidence, method="higher") / np.sqrt(2.0)))
-    return max(confidence, round(level, _DIGITS))
+    return max(confidence, min(round(level, _DIGITS), 1.0 - 10.0**-_DIGITS))
 
 
 def greatest_deviations(part_MT: F64, draws: int, generator: np.random.Generator) -> F64:
