@@ -294,6 +294,14 @@ def test_a_strategy_that_remembers_is_confirmed_with_what_it_remembers_from_befo
     assert any(forgot[n]["overkill_rate"]["estimate"] < confirmed[n] for n in confirmed)
 
 
+def test_a_sweep_without_labels_has_nothing_to_confirm(lake, tmp_path):
+    sweep = SWEEP | {"confirm_from": CUT, "equal": None}
+    directory = execute(tree(lake, tmp_path, sweep=sweep, labels=None, audits=None, compare=None))
+    found = again(directory)
+    assert (found["strategies"], found["covered"], found["joint_confidence"]) == ([], 0, 0.95)
+    assert "nothing keeps to it" in (directory / "report.md").read_text()
+
+
 def test_a_sweep_of_a_scored_sample_is_confirmed_as_well(lake, tmp_path):
     written = tree(lake, tmp_path, sweep=SWEEP | {"confirm_from": CUT})
     written["creatives"]["sample"] = {"share": 0.5}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import hypot
 from typing import Any
 
@@ -172,5 +172,5 @@ def _optimism(first: Point, then: Point | None, errors: Sequence[float | None]) 
 
 def _plain(checked: Checked) -> dict[str, Any]:
     points = {"selected": checked.selected, "confirmed": checked.confirmed, "against": checked.against}
-    plain = {name: None if point is None else vars(point) for name, point in points.items()}
+    plain = {name: None if point is None else asdict(point) for name, point in points.items()}
     return plain | {name: getattr(checked, name) for name in ("low", "high", "optimism", "error")}

@@ -134,7 +134,10 @@ def search_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground)
         for s in again
     ]
     since = section.confirm_from.isoformat() if section.confirm_from else None
-    confirmation = confirm(judge, since, [*_baseline(run, section), *suspects], run.config.seed)
+    suspects = [*_baseline(run, section), *suspects]
+    confirmation = Confirmation(since, run.config.estimate.confidence, 0, None, ())
+    if suspects:
+        confirmation = confirm(judge, since, suspects, run.config.seed)
     return Searched(section, judge.policy, section.numbers(), tuple(trials), on_front_S, picks, confirmation)
 
 

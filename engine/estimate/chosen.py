@@ -29,13 +29,13 @@ def chosen_numbers(
     ----------
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
-    ground = Ground.of(question, policy, reading)
+    basis = Basis.of(question, policy, reading)
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
         found: dict[Number, Estimate] = {}
         for weighting in dict.fromkeys(number.weighting for number in numbers):
             here = {number.metric for number in numbers if number.weighting == weighting}
-            mine, whole, drawn = ground.views(s, weighting)
+            mine, whole, drawn = basis.views(s, weighting)
             rows = [*label_rates(mine, [metric for metric in RATES if metric.name in here])]
             rows += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
             rows += costs(whole) if COST in here else ()
@@ -44,7 +44,7 @@ def chosen_numbers(
 
 
 @dataclass(frozen=True)
-class Ground:
+class Basis:
     """What the chosen numbers of all strategies stand on.
 
     answered : samples with a label by policy. scored, everybody : the rows and the sample that stand for all creatives.
@@ -61,14 +61,14 @@ class Ground:
     reading: str
 
     @staticmethod
-    def of(question: Question, policy: str, reading: str) -> Ground:
-        """Return the ground for `history` over all creatives of the question's first segment."""
+    def of(question: Question, policy: str, reading: str) -> Basis:
+        """Return the basis for `history` over all creatives of the question's first segment."""
         question = _overall(question)
         creatives_G = creatives_of(question.totals, question.segments)
         known, scored, everybody = bases(question, creatives_G)
         at, last = question.readable_policies.index(policy), len(question.readable_policies) - 1
         answered = {q: answered_sample(question.rows, q, question.segments, creatives_G) for q in {at, last}}
-        return Ground(question, scored, known, answered, everybody, at, last, reading)
+        return Basis(question, scored, known, answered, everybody, at, last, reading)
 
     def views(self, strategy: int, weighting: str) -> tuple[View, View, View]:
         """Return the views that read labels of the policy, labels of the last one, and no label."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import erf, erfinv
 
-from engine.estimate.chosen import Ground
+from engine.estimate.chosen import Basis
 from engine.estimate.decision_rates import decision_rate
 from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.question import Question
@@ -66,9 +66,9 @@ def unit_errors(
 
     Empty where a number is known exactly; None where its error is no sum over the audit's units.
     """
-    ground = Ground.of(question, policy, reading)
+    basis = Basis.of(question, policy, reading)
     for s in range(len(question.table.strategies)):
-        yield {number: _errors(ground, s, number) for number in numbers}
+        yield {number: _errors(basis, s, number) for number in numbers}
 
 
 def standard_error(parts: F64 | None) -> float | None:
@@ -112,17 +112,17 @@ def greatest_deviations(part_MT: F64, draws: int, generator: np.random.Generator
     return out
 
 
-def _errors(ground: Ground, strategy: int, number: Number) -> F64 | None:
-    mine, whole, drawn = ground.views(strategy, number.weighting)
+def _errors(basis: Basis, strategy: int, number: Number) -> F64 | None:
+    mine, whole, drawn = basis.views(strategy, number.weighting)
     if number.metric == COST:
         return None
     if number.metric in DECISION_RATES:
         rate = decision_rate(whole, drawn, number.metric)
-        if ground.question.scored is not None:
+        if basis.question.scored is not None:
             return None
         if not rate.humans_G.any():
             return np.zeros(0)
-        if whole.error is not None or ground.at != ground.last:
+        if whole.error is not None or basis.at != basis.last:
             return None
         return error_parts(whole.sample, rate.human_residual_m())
     if mine.error is not None:
