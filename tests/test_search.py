@@ -269,7 +269,7 @@ def test_pages_and_terminal_tell_selected_confirmed_and_optimism(confirming):
 def test_without_a_part_that_confirms_the_page_says_that_the_same_labels_selected(swept):
     text = (swept / "report.md").read_text()
     assert "it was chosen for that number" in text
-    assert "as if it had been named beforehand" in text
+    assert "as if they had been named beforehand" in text
     assert all(each["numbers"]["leakage_rate"]["confirmed"] is None for each in again(swept)["strategies"])
 
 

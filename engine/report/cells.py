@@ -83,16 +83,13 @@ def written(number: Number) -> tuple[str, str, str]:
 
 
 def optimism(again: Again) -> str:
-    """Write selected − confirmed ± its standard error; "" where one of both is missing."""
+    """Write selected − confirmed of a rate ± its standard error; "" where there is none, as of cost."""
     if again.optimism is None:
         return ""
     error = again.error
-    amount = again.selected.key.metric == "cost"
-    scale, unit = (1.0, "") if amount else (100.0, " pp")
-    places = max(wording.decimals(None if error is None else 4 * scale * error), 0 if amount else 1)
-    value = wording.fixed(scale * again.optimism, places, signed=True)
-    spread = "" if not error else f" ± {wording.fixed(scale * error, places)}"
-    return f"{value}{spread}{unit}"
+    places = max(wording.decimals(400 * error if error else None), 1)
+    spread = f" ± {wording.fixed(100 * error, places)}" if error else ""
+    return f"{wording.fixed(100 * again.optimism, places, signed=True)}{spread} pp"
 
 
 def phrase(number: Number) -> str:

@@ -65,11 +65,13 @@ def _set_apart(again: ConfirmationSummary) -> str:
 
 
 def _at_once(run: RunSummary, again: ConfirmationSummary) -> str:
-    what = "on creatives that did not choose it" if again.since else "as if it had been named beforehand"
+    numbers = f"{wording.count(again.covered)} numbers of what was chosen and of the front have an interval"
+    which = f"{numbers} on creatives that did not choose them."
+    if again.since is None:
+        which = f"{numbers}. The same labels chose them: they hold at once as if they had been named beforehand."
     return (
-        f"Of the front {what}, {wording.count(again.covered)} numbers have an interval. Those that hold at once do so "
-        f"for all of them together with {100 * run.confidence:g} % (multiplier bootstrap of the greatest deviation): "
-        f"each is one of {100 * again.joint_confidence:.4g} %."
+        f"{which} Intervals that hold at once do so for all of them together with {100 * run.confidence:g} % "
+        f"(multiplier bootstrap of the greatest deviation): each is one of {100 * again.joint_confidence:.6g} %."
     )
 
 
