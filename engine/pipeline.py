@@ -11,6 +11,7 @@ from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
 from engine.conclude.search import billed_with, search_stage, with_picks
+from engine.conclude.series import series_stage
 from engine.conclude.tracked import track_stage
 from engine.conclude.verdict import verdict_stage
 from engine.conclude.versus import versus_stage
@@ -78,7 +79,8 @@ def run(
     verdict = verdict_stage(under_way, numbers.question)
     beside = versus_stage(under_way, creatives, scored, ground, numbers) if side_by_side else {}
     examples = examples_stage(under_way, creatives, scored, ground, numbers) if config.report.examples else None
-    insight = Insight(rules, searched, verdict, beside, examples)
+    series = series_stage(under_way, creatives, scored, ground, numbers)
+    insight = Insight(rules, searched, verdict, beside, examples, series)
     summary = report_stage(under_way, creatives, scored, numbers, insight)
     finish(under_way, creatives, scored, numbers, verdict.look if verdict else None)
     return Finished(under_way.directory.path, creatives, scored, numbers, track_stage(under_way, summary))
