@@ -19,6 +19,7 @@ from engine.progress import Progress
 from engine.report.plots import draw
 from engine.report.run_summary import read_summary
 from engine.report.series_chapter import over_time
+from engine.tasks import score_counts
 
 DAY = 86_400_000_000
 
@@ -106,8 +107,40 @@ def test_the_chapter_shows_every_piece_and_leaves_out_what_is_not_known(weekly):
     for numbers, drawn in ((weekly["series"]["numbers"], True), (gone, False)):
         section = over_time(read_summary(weekly | {"run": "r", "series": weekly["series"] | {"numbers": numbers}}))
         assert section is not None
-        _, gallery, fold = section.blocks
+        _, _, gallery, fold, _ = section.blocks
         assert [bool(draw(picture)) for picture in gallery.pictures] == [drawn] * 4 + [True, True]
         assert [len(grid.groups[0].rows) for grid in fold.blocks] == [4] * 4
         assert all(("made up" in grid.notes) != drawn for grid in fold.blocks[1:])
     assert over_time(read_summary(weekly | {"run": "r", "series": None})) is None
+
+
+def test_scores_are_counted_by_week_and_none_is_lost(lake, tmp_path):
+    tree = config_tree(lake, tmp_path, series={"by": "week"}, limits={"shard_rows": 37})
+    directory = run(check_config(tree, "test"), Progress()).directory
+    tables = [pq.read_table(path) for path in sorted((directory / "drift").glob("shard-*.parquet"))]
+    counts = score_counts.read_counts(tables, 4)["v1.scam"]
+    parts = [pq.read_table(path) for path in (lake / "creatives").glob("*.parquet")]
+    score = np.concatenate([t["old_score"].to_numpy() for t in parts]).astype(np.float64)
+    day = np.concatenate([pc.subtract(t["submitted_at"], START).cast("int64").to_numpy() for t in parts]) // DAY
+    for piece, first in enumerate((2, 9, 16, 23)):
+        mine = np.sort(score[(day >= first) & (day < min(first + 7, 24))])
+        assert counts[:, piece].sum() == len(mine)
+        below = np.cumsum(counts[:, piece].sum(0))[:-1]
+        assert below.tolist() == np.searchsorted(mine, score_counts._EDGES, "left").tolist()
+    assert (counts.sum((1, 2)) > 0).sum() > 20, "advertisers fall into many groups"
+
+
+def test_what_drifts_is_said_in_a_sentence_and_what_does_not_in_another(weekly):
+    quiet = weekly["series"]
+    assert quiet["scores"]["reference"] == 1
+    column = quiet["scores"]["columns"][0] | {"psi": [0.02, 0.31, 0.1], "drifts": [False, True, False]}
+    loud = quiet | {"scores": quiet["scores"] | {"columns": [column]}, "label_drift": {"p": 0.0004, "piece": 2}}
+    said = [over_time(read_summary(weekly | {"run": "r", "series": each})).blocks[1] for each in (quiet, loud)]
+    assert said[0].text.startswith("No drift is seen in scores by week")
+    labels, scores = said[1].items
+    assert "drifts (p < 0.001)" in labels
+    assert "2026-01-17" in labels
+    assert scores.startswith(
+        "v1.scam: scores have shifted against those before 2026-01-10 (PSI up to 0.31), first from"
+    )
+    assert "2026-01-17" in scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calendar import MICROSECONDS_OF_DAY, cuts_of_days, local_date
+from engine.conclude.drift import Drifts, drift_stage
 from engine.conclude.numbers import Numbers, ask_of, without_training
 from engine.estimate.chosen import chosen_rows
 from engine.estimate.delivery import MACHINE
+from engine.estimate.drift import LabelDrift, label_drift
 from engine.estimate.known import creatives_of
 from engine.estimate.metrics import VIOLATING_SHARE, Number
-from engine.estimate.sample import HISTORY
+from engine.estimate.sample import FUTURE, HISTORY
 from engine.read.segments import PIECE, piece_codes
 from engine.records import F64, I64, WEIGHTINGS, Estimate
 from engine.stages.read import Creatives
@@ -49,13 +51,18 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Series:
-    """Numbers of each piece. creatives_T : submitted in each. violating : their violating share, one a piece."""
+    """Numbers of each piece. creatives_T : submitted in each. violating : their violating share, one a piece.
+
+    label_drift : whether that share changes. scores : whether scores do, None where that is not asked.
+    """
 
     pieces: Pieces
     policy: str
     creatives_T: I64
     violating: tuple[Estimate, ...]
     numbers: tuple[Estimate, ...]
+    label_drift: LabelDrift
+    scores: Drifts | None
 
     def as_plain(self) -> dict[str, Any]:
         """Return what summary.json holds."""
@@ -66,6 +73,8 @@ class Series:
             "policy": self.policy,
             "creatives": self.creatives_T.tolist(),
             "violating": [_plain(row) for row in self.violating],
+            "label_drift": asdict(self.label_drift),
+            "scores": self.scores.as_plain() if self.scores else None,
             "numbers": [{"strategy": row.strategy, "metric": row.metric} | _plain(row) for row in self.numbers],
         }
 
@@ -80,11 +89,13 @@ def series_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground,
     asked = build_table([table.strategies[s] for s in first], missing_to_review=run.prepared.spec.missing_score_allowed)
     wanted = Wanted(asked, name="series", whole=True, cuts=pieces.cuts)
     question = ask_of(run, replay_stage(run, creatives, scored, ground, wanted), {}).question
-    question = replace(question, inferences=(HISTORY,))
     policy = question.readable_policies[-1]
     metrics = [Number(metric, WEIGHTINGS[0]) for metric in (*SHOWN, VIOLATING_SHARE.name)]
     with run.progress.stage("series", 1) as step:
-        rows = [list(found) for found in chosen_rows(question, metrics, policy, MACHINE)]
+        rows = [
+            list(found) for found in chosen_rows(replace(question, inferences=(HISTORY,)), metrics, policy, MACHINE)
+        ]
+        again = next(chosen_rows(replace(question, inferences=(FUTURE,)), metrics[-1:], policy, MACHINE))
         step(len(question.rows.pi_n))
     return Series(
         pieces,
@@ -92,6 +103,8 @@ def series_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground,
         creatives_of(question.totals, question.segments)[1:].astype(np.int64),
         tuple(row for row in rows[0] if row.segment_by == PIECE and row.metric == VIOLATING_SHARE.name),
         tuple(row for found in rows for row in found if row.segment_by == PIECE and row.metric in SHOWN),
+        label_drift([row for row in again if row.segment_by == PIECE], question.confidence),
+        drift_stage(run, creatives, scored),
     )
 
 

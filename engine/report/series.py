@@ -12,10 +12,33 @@ VIOLATING = "violating_share"  # what the numbers that belong to no strategy are
 
 
 @dataclass(frozen=True)
+class ColumnDrift:
+    """A score column, a value for each piece after the reference: PSI, what chance makes of it, KS distance."""
+
+    column: str
+    psi: tuple[float, ...]
+    threshold: tuple[float, ...]
+    distance: tuple[float, ...]
+    drifts: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class ScoreDrifts:
+    """by : week or day. starts : dates of all pieces, the first `reference` of which others are held against."""
+
+    by: str
+    starts: tuple[str, ...]
+    reference: int
+    columns: tuple[ColumnDrift, ...]
+
+
+@dataclass(frozen=True)
 class SeriesSummary:
     """Pieces of the period and their numbers, machine alone, by creatives.
 
     by : day, week or four_weeks. starts : dates. days : of each piece. creatives : submitted in each.
+    label_p : that violating shares differ so by chance, None where nothing is tested. label_piece : the farthest one,
+    where they drift.
     """
 
     by: str
@@ -24,6 +47,9 @@ class SeriesSummary:
     policy: str
     creatives: tuple[int, ...]
     numbers: Numbers
+    label_p: float | None = None
+    label_piece: int | None = None
+    scores: ScoreDrifts | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,7 +71,17 @@ def read_series(row: Mapping[str, Any] | None) -> SeriesSummary | None:
     own = ({"strategy": "", "metric": VIOLATING} | violating for violating in row["violating"])
     more = {"policy": policy, "segment_by": by, "weighting": "creatives", "reading": "machine", "inference": "history"}
     found = numbers_of(number | more | {"segment": str(number["piece"])} for number in (*own, *row["numbers"]))
-    return SeriesSummary(by, tuple(row["starts"]), tuple(row["days"]), policy, tuple(row["creatives"]), found)
+    pieces = by, tuple(row["starts"]), tuple(row["days"]), policy, tuple(row["creatives"])
+    label = row["label_drift"]
+    return SeriesSummary(*pieces, found, label["p"], label["piece"], _scores(row["scores"]))
+
+
+def _scores(row: Mapping[str, Any] | None) -> ScoreDrifts | None:
+    if row is None:
+        return None
+    lists = ("psi", "threshold", "distance", "drifts")
+    columns = (ColumnDrift(found["column"], *(tuple(found[name]) for name in lists)) for found in row["columns"])
+    return ScoreDrifts(row["by"], tuple(row["starts"]), row["reference"], tuple(columns))
 
 
 def _key(strategy: str, policy: str, metric: str, by: str, piece: int) -> Key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.report import wording
 from engine.report.cells import Notes, look_of, number_cell
+from engine.report.drift_blocks import drift_table, drift_words
 from engine.report.lookup import Key, Number
 from engine.report.page import Block, Cell, Fold, Gallery, Grid, Group, Look, Section, Text, Trend
 from engine.report.run_summary import RunSummary
@@ -40,7 +41,8 @@ def over_time(run: RunSummary) -> Section | None:
               ("all creatives",), (_NOBODY,), (_volume(series),), unit="number"),
     )  # fmt: skip
     tables: list[Block] = [_volume_grid(series), *(_grid(series, name) for name in series.names)]
-    return Section("time", "Over time", (Text(said), Gallery(pictures), Fold("As tables", tuple(tables))))
+    blocks = [Text(said), drift_words(series), Gallery(pictures), Fold("As tables", tuple(tables))]
+    return Section("time", "Over time", (*blocks, *([drift_table(series.scores)] if series.scores else ())))
 
 
 def _trend(run: RunSummary, series: SeriesSummary, metric: str) -> Trend:

@@ -30,8 +30,7 @@ def draw_trend(trend: Trend) -> str:
         axes.set_xlim(-0.6, len(trend.ticks) - 0.4)
         axes.set_ylabel(f"{trend.title}, {trend.unit}" if trend.unit == "%" else trend.title)
         axes.grid(visible=False, axis="x")
-        low, high = axes.get_ylim()
-        axes.set_ylim(bottom=0 if low < 0.6 * high else low)
+        axes.set_ylim(bottom=0)
 
     return plots.figure(trend.key, trend.caption, (5.2, 2.5), fill)
 
