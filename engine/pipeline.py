@@ -15,6 +15,7 @@ from engine.conclude.series import series_stage
 from engine.conclude.tracked import track_stage
 from engine.conclude.verdict import verdict_stage
 from engine.conclude.versus import versus_stage
+from engine.conclude.waiting import waiting_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -80,7 +81,8 @@ def run(
     beside = versus_stage(under_way, creatives, scored, ground, numbers) if side_by_side else {}
     examples = examples_stage(under_way, creatives, scored, ground, numbers) if config.report.examples else None
     series = series_stage(under_way, creatives, scored, ground, numbers)
-    insight = Insight(rules, searched, verdict, beside, examples, series)
+    waiting = waiting_stage(under_way, creatives, scored, ground)
+    insight = Insight(rules, searched, verdict, beside, examples, series, waiting)
     summary = report_stage(under_way, creatives, scored, numbers, insight)
     finish(under_way, creatives, scored, numbers, verdict.look if verdict else None)
     return Finished(under_way.directory.path, creatives, scored, numbers, track_stage(under_way, summary))

@@ -16,6 +16,7 @@ from engine.conclude.rules import RuleFacts
 from engine.conclude.search import Searched
 from engine.conclude.series import Series
 from engine.conclude.verdict import verdict_facts
+from engine.conclude.waiting import Waiting
 from engine.config.sections import Config
 from engine.errors import DataError
 from engine.estimate.findings import find_segments_that_differ
@@ -57,6 +58,7 @@ class Insight:
     versus: Mapping[str, Any] = field(default_factory=dict)
     examples: pa.Table | None = None
     series: Series | None = None
+    waiting: Waiting | None = None
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -174,6 +176,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "verdict": verdict_facts(insight.verdict, config) if insight.verdict else None,
         "versus": dict(insight.versus) or None,
         "series": insight.series.as_plain() if insight.series else None,
+        "waiting": insight.waiting.as_plain() if insight.waiting else None,
         "formulas": FORMULAS,
     }
 

@@ -20,6 +20,7 @@ from engine.report import (
     series_chapter,
     strategies_chapter,
     versus_chapter,
+    waiting_chapter,
     wording,
 )
 from engine.report.page import Page
@@ -50,6 +51,7 @@ def build_page(
         examples_chapter.examples(run),
         chapters.segments(run, estimates, truth),
         series_chapter.over_time(run),
+        waiting_chapter.waiting(run),
         chapters.every_metric(run),
         ledger.naive(run),
         score_chapters.scores(run),

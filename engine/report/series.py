@@ -63,6 +63,37 @@ class SeriesSummary:
         )
 
 
+@dataclass(frozen=True)
+class QueueSummary:
+    """What the queues of a strategy do by day, in creatives; mean and ninth are days, None where nobody knows."""
+
+    strategy: str
+    per_day: int
+    asked: tuple[int, ...]
+    reviewed: tuple[int, ...]
+    late: tuple[int, ...]
+    waiting: tuple[int, ...]
+    mean: tuple[float | None, ...]
+    ninth: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class WaitingSummary:
+    """starts : dates."""
+
+    starts: tuple[str, ...]
+    queues: tuple[QueueSummary, ...]
+
+
+def read_waiting(row: Mapping[str, Any] | None) -> WaitingSummary | None:
+    """Read the key `waiting`."""
+    if row is None:
+        return None
+    lists = ("asked", "reviewed", "late", "waiting", "mean", "ninth")
+    queues = (QueueSummary(q["strategy"], q["per_day"], *(tuple(q[name]) for name in lists)) for q in row["strategies"])
+    return WaitingSummary(tuple(row["starts"]), tuple(queues))
+
+
 def read_series(row: Mapping[str, Any] | None) -> SeriesSummary | None:
     """Read the key `series`."""
     if row is None:
