@@ -12,7 +12,7 @@ from engine.estimate.decision_rates import decision_rates
 from engine.estimate.estimates import bases
 from engine.estimate.known import KnownTotals, creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
-from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
+from engine.estimate.metrics import COST, DECISION_RATES, RATES, VIOLATING_SHARE, Number
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY, Sample, answered_sample
 from engine.estimate.sampled_rates import sampled_decision_rates
@@ -29,17 +29,24 @@ def chosen_numbers(
     ----------
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
+    for rows in chosen_rows(overall(question), numbers, policy, reading):
+        yield {Number(row.metric, row.weighting): row for row in rows}
+
+
+def chosen_rows(
+    question: Question, numbers: Sequence[Number], policy: str, reading: str
+) -> Iterator[Sequence[Estimate]]:
+    """Yield, strategy by strategy, the chosen numbers in every segment of the question; see chosen_numbers."""
     basis = Basis.of(question, policy, reading)
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
-        found: dict[Number, Estimate] = {}
+        found: list[Estimate] = []
         for weighting in dict.fromkeys(number.weighting for number in numbers):
             here = {number.metric for number in numbers if number.weighting == weighting}
             mine, whole, drawn = basis.views(s, weighting)
-            rows = [*label_rates(mine, [metric for metric in RATES if metric.name in here])]
-            rows += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
-            rows += costs(whole) if COST in here else ()
-            found |= {Number(row.metric, weighting): row for row in rows}
+            found += label_rates(mine, [metric for metric in (*RATES, VIOLATING_SHARE) if metric.name in here])
+            found += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
+            found += costs(whole) if COST in here else ()
         yield found
 
 
@@ -62,8 +69,7 @@ class Basis:
 
     @staticmethod
     def of(question: Question, policy: str, reading: str) -> Basis:
-        """Return the basis for `history` over all creatives of the question's first segment."""
-        question = _overall(question)
+        """Return the basis of a question, in every segment of it."""
         creatives_G = creatives_of(question.totals, question.segments)
         known, scored, everybody = bases(question, creatives_G)
         at, last = question.readable_policies.index(policy), len(question.readable_policies) - 1
@@ -99,7 +105,7 @@ def paired_numbers(
     question: Question, pairs: Sequence[Pair], metrics: Sequence[str], policy: str, reading: str
 ) -> Iterator[Mapping[str, Estimate]]:
     """Yield candidate − baseline of rates that labels are needed for, by creatives, pair by pair."""
-    question = _overall(question)
+    question = overall(question)
     creatives_G = creatives_of(question.totals, question.segments)
     known, _, _ = bases(question, creatives_G)
     q = question.readable_policies.index(policy)
@@ -123,6 +129,6 @@ def _with_pair(question: Question, pair: Pair) -> Question:
     return replace(question, pair=(pair.baseline, pair.candidate), totals=totals)
 
 
-def _overall(question: Question) -> Question:
+def overall(question: Question) -> Question:
     """Return the question about all creatives alone, of this history alone."""
     return replace(within(question, 0), inferences=(HISTORY,), pair=None, predictions=None)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import erf, erfinv
 
-from engine.estimate.chosen import Basis
+from engine.estimate.chosen import Basis, overall
 from engine.estimate.decision_rates import decision_rate
 from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.question import Question
@@ -66,7 +66,7 @@ def unit_errors(
 
     Empty where a number is known exactly; None where its error is no sum over the audit's units.
     """
-    basis = Basis.of(question, policy, reading)
+    basis = Basis.of(overall(question), policy, reading)
     for s in range(len(question.table.strategies)):
         yield {number: _errors(basis, s, number) for number in numbers}
 

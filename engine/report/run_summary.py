@@ -14,6 +14,7 @@ from engine.report.example import ExampleSummary, read_example
 from engine.report.findings import FindingsSummary, read_findings
 from engine.report.gates import VerdictSummary, read_verdict
 from engine.report.lookup import Key, Number, Numbers, numbers_of
+from engine.report.series import SeriesSummary, WaitingSummary, read_series, read_waiting
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
 FRONTIER = ("leakage_rate", "overkill_rate", "review_rate")  # what every strategy shows in one picture
@@ -209,6 +210,8 @@ class RunSummary:
     examples: tuple[ExampleSummary, ...] | None = None
     models: tuple[ModelSummary, ...] = ()
     findings: FindingsSummary | None = None
+    series: SeriesSummary | None = None
+    waiting: WaitingSummary | None = None
 
     @cached_property
     def policy(self) -> str:
@@ -285,6 +288,8 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         examples=None if examples is None else tuple(read_example(row) for row in examples),
         models=tuple(ModelSummary(name, **row) for name, row in (summary.get("models") or {}).items()),
         findings=read_findings(summary.get("findings")),
+        series=read_series(summary.get("series")),
+        waiting=read_waiting(summary.get("waiting")),
     )
 
 
