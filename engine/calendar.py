@@ -74,6 +74,21 @@ def midnights(first: int, until: int, time_zone: str) -> I64:
     return np.array(ends, np.int64)
 
 
+def cuts_of_days(since: int, until: int, time_zone: str, days: int) -> tuple[int, ...]:
+    """Return the midnights inside [since, until) that end every so many local days; `since` lies in the first of them.
+
+    Parameters
+    ----------
+    since, until : microseconds since 1970 UTC, as what is returned. What the last cut leaves may be shorter.
+    """
+    return tuple(int(end) for end in midnights(since, until, time_zone)[days - 1 :: days] if since < end < until)
+
+
+def local_date(at: int, time_zone: str) -> str:
+    """Return the date that the clock shows, as 2026-01-31."""
+    return (_EPOCH + timedelta(microseconds=at)).astimezone(_zone(time_zone)).date().isoformat()
+
+
 def _zone(name: str) -> tzinfo:
     return UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
 

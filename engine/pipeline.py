@@ -6,14 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.conclude.examples import examples_stage
+from engine.conclude.judge import billed_with
 from engine.conclude.numbers import Numbers, estimate_stage
 from engine.conclude.replicates import with_replicates
 from engine.conclude.report import Insight, report_stage
 from engine.conclude.rules import rules_stage
-from engine.conclude.search import billed_with, search_stage, with_picks
+from engine.conclude.search import search_stage, with_picks
+from engine.conclude.series import series_stage
 from engine.conclude.tracked import track_stage
 from engine.conclude.verdict import verdict_stage
 from engine.conclude.versus import versus_stage
+from engine.conclude.waiting import waiting_stage
 from engine.config.sections import Config
 from engine.execute import Executor, LocalExecutor, RayExecutor
 from engine.manifest import finish, start
@@ -78,7 +81,9 @@ def run(
     verdict = verdict_stage(under_way, numbers.question)
     beside = versus_stage(under_way, creatives, scored, ground, numbers) if side_by_side else {}
     examples = examples_stage(under_way, creatives, scored, ground, numbers) if config.report.examples else None
-    insight = Insight(rules, searched, verdict, beside, examples)
+    series = series_stage(under_way, creatives, scored, ground, numbers)
+    waiting = waiting_stage(under_way, creatives, scored, ground)
+    insight = Insight(rules, searched, verdict, beside, examples, series, waiting)
     summary = report_stage(under_way, creatives, scored, numbers, insight)
     finish(under_way, creatives, scored, numbers, verdict.look if verdict else None)
     return Finished(under_way.directory.path, creatives, scored, numbers, track_stage(under_way, summary))

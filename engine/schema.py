@@ -67,6 +67,11 @@ SEARCH = pa.schema(
         ("null_reason", pa.string()),
         pa.field("on_front", pa.bool_(), nullable=False),
         ("picked", pa.string()),  # the strategy that it joined the run as
+        ("confirmed", pa.float64()),  # over creatives from sweep.confirm_from on; of the front and the picked alone
+        ("confirmed_low", pa.float64()),
+        ("confirmed_high", pa.float64()),
+        ("joint_low", pa.float64()),  # hold for all of these at once; of the confirmed number, else of the estimate
+        ("joint_high", pa.float64()),
     ]
 )
 

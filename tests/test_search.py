@@ -14,6 +14,7 @@ from engine.config.loading import check_config
 from engine.errors import UsageError
 from engine.pipeline import run
 from engine.progress import Progress
+from engine.report.terminal import headline_table
 
 RULES = [
     {"when": "old.scam >= $reject_at", "then": "reject"},
@@ -182,3 +183,149 @@ def test_picked_strategies_are_billed_for_the_contents_that_they_read(lake, tiny
         if row["metric"] == "cost" and row["segment_by"] == "all" and row["baseline"] is None
     }
     assert cost["candidate best"] > 50_000  # more than fifty contents, a thousand each
+
+
+# --- Confirmed on creatives that did not choose ----------------------------------------------------------------------
+
+CUT = "2026-01-15"  # of 22 days, one creative an hour
+
+
+@pytest.fixture(scope="module")
+def confirming(lake, tmp_path_factory) -> Path:
+    return execute(tree(lake, tmp_path_factory.mktemp("runs"), sweep=SWEEP | {"confirm_from": CUT}))
+
+
+def again(directory: Path) -> dict[str, Any]:
+    """Return `search.confirmation` of summary.json."""
+    found: dict[str, Any] = json.loads((directory / "summary.json").read_text())["search"]["confirmation"]
+    return found
+
+
+def test_only_creatives_before_the_cut_select_and_only_later_ones_confirm(confirming, lake, tmp_path):
+    def over(**changes: str) -> dict[str, dict[str, Any]]:
+        period = tree(lake, tmp_path)["period"] | changes
+        return trials(execute(tree(lake, tmp_path, run="-".join(changes), period=period, compare=None)))
+
+    before, after, found = over(until=CUT), over(**{"from": CUT}), trials(confirming)
+    looked_at = 0
+    for name, numbers in found.items():
+        for number in ("leakage_rate", "overkill_rate", "review_rate"):  # no exposure: it is imputed from all creatives
+            row = numbers[number]
+            assert row["estimate"] == pytest.approx(before[name][number]["estimate"])
+            if row["on_front"] or row["picked"]:
+                assert row["confirmed"] == pytest.approx(after[name][number]["estimate"])
+                looked_at += 1
+            else:
+                assert row["confirmed"] is None
+    assert looked_at > 3
+
+
+def test_optimism_is_selected_minus_confirmed_of_the_picks_the_front_and_the_baseline(confirming):
+    found = again(confirming)
+    assert found["from"] == "2026-01-15T00:00:00+00:00"
+    baseline, *rest = found["strategies"]
+    assert (baseline["name"], baseline["setting"], found["baseline"]) == ("live", None, "live")
+    assert any(each["picked"] for each in rest)
+    tried = trials(confirming)
+    assert {each["name"] for each in rest} == {
+        n for n, r in tried.items() if r["leakage_rate"]["confirmed"] is not None
+    }
+    for each in found["strategies"]:
+        for number in each["numbers"].values():
+            gap = number["selected"]["estimate"] - number["confirmed"]["estimate"]
+            assert number["optimism"] == pytest.approx(gap)
+        assert each["numbers"]["leakage_rate"]["error"] > 0
+        assert each["numbers"]["review_rate"]["error"] == 0  # counted, not estimated
+        assert (each["numbers"]["leakage_rate"]["against"] is not None) == each["picked"]
+
+
+@pytest.mark.parametrize("which", ["swept", "confirming"])
+def test_intervals_that_hold_at_once_are_wider_than_those_of_one_number(which, request):
+    found = again(request.getfixturevalue(which))
+    assert 0.95 < found["joint_confidence"] < 1
+    own = "selected" if which == "swept" else "confirmed"
+    assert found["covered"] > 1
+    for each in found["strategies"][1:]:
+        for number in each["numbers"].values():
+            assert number["low"] <= number[own]["low"]
+            assert number["high"] >= number[own]["high"]
+        leakage = each["numbers"]["leakage_rate"]
+        assert leakage["high"] - leakage["low"] > leakage[own]["high"] - leakage[own]["low"]
+
+
+def test_pages_and_terminal_tell_selected_confirmed_and_optimism(confirming):
+    text = (confirming / "report.md").read_text()
+    assert "Creatives submitted before 2026-01-15 selected" in text
+    assert "live was not selected: its difference is change alone" in text
+    lines = headline_table(json.loads((confirming / "summary.json").read_text()) | {"run": "sweep"}).splitlines()
+    (head,) = [line for line in lines if "selected before 2026-01-15" in line]
+    assert "confirmed from it on" in head
+    assert "optimism" in head
+    (said,) = [line for line in lines if line.startswith("candidate best") and " leakage_rate " in line]
+    assert said.endswith("pp")
+    assert "±" in said
+
+
+def test_without_a_part_that_confirms_the_page_says_that_the_same_labels_selected(swept):
+    text = (swept / "report.md").read_text()
+    assert "it was chosen for that number" in text
+    assert "as if they had been named beforehand" in text
+    assert all(each["numbers"]["leakage_rate"]["confirmed"] is None for each in again(swept)["strategies"])
+
+
+def test_a_confirmed_sweep_gives_the_same_bytes_whatever_the_shards(confirming, lake, tmp_path):
+    sweep = SWEEP | {"confirm_from": CUT}
+    other = execute(tree(lake, tmp_path, sweep=sweep, limits={"shard_rows": 37}))
+    assert (other / "search.parquet").read_bytes() == (confirming / "search.parquet").read_bytes()
+
+
+def test_a_strategy_that_remembers_is_confirmed_with_what_it_remembers_from_before(lake, tmp_path):
+    written = tree(lake, tmp_path, sweep=SWEEP | {"subject_to": None, "confirm_from": CUT})
+    written["strategies"]["candidate"]["strikes"] = {"count": 2, "within": 30, "for": 30, "then": "reject"}
+    found = trials(execute(written))
+    fresh = tree(lake, tmp_path, run="fresh", sweep=SWEEP | {"subject_to": None}, compare=None)
+    fresh["strategies"] = written["strategies"]
+    warm = fresh | {"run": "warm", "period": fresh["period"] | {"from": CUT}}
+    fresh["period"] = fresh["period"] | {"from": CUT, "warm_up_from": CUT}
+    remembered, forgot = trials(execute(warm)), trials(execute(fresh))
+    confirmed = {name: rows["overkill_rate"]["confirmed"] for name, rows in found.items()}
+    confirmed = {name: value for name, value in confirmed.items() if value is not None}
+    assert confirmed == {n: pytest.approx(remembered[n]["overkill_rate"]["estimate"]) for n in confirmed}
+    assert any(forgot[n]["overkill_rate"]["estimate"] < confirmed[n] for n in confirmed)
+
+
+def test_a_sweep_without_labels_has_nothing_to_confirm(lake, tmp_path):
+    sweep = SWEEP | {"confirm_from": CUT, "equal": None}
+    directory = execute(tree(lake, tmp_path, sweep=sweep, labels=None, audits=None, compare=None))
+    found = again(directory)
+    assert (found["strategies"], found["covered"], found["joint_confidence"]) == ([], 0, 0.95)
+    assert "nothing keeps to it" in (directory / "report.md").read_text()
+
+
+def test_a_sweep_of_a_scored_sample_is_confirmed_as_well(lake, tmp_path):
+    written = tree(lake, tmp_path, sweep=SWEEP | {"confirm_from": CUT})
+    written["creatives"]["sample"] = {"share": 0.5}
+    found = again(execute(written))
+    numbers = [number for each in found["strategies"][1:] for number in each["numbers"].values()]
+    assert found["covered"] == len(numbers)  # review_rate too: what is not scored is not counted
+    assert all(number["low"] <= number["confirmed"]["low"] for number in numbers)
+
+
+@pytest.mark.parametrize("date", ["2026-01-03", "2025-12-31", "2026-01-25", "2026-03-01"])
+def test_a_cut_that_leaves_no_part_of_the_period_is_refused(lake, tmp_path, date):
+    with pytest.raises(UsageError, match=r"sweep\.confirm_from: .* must lie inside the period, after 2026-01-03"):
+        check_config(tree(lake, tmp_path, sweep=SWEEP | {"confirm_from": date}), "test")
+
+
+@pytest.mark.parametrize(
+    ("period", "date", "said"),
+    [
+        ({"until": "2026-03-01"}, "2026-02-10", "was submitted from it on"),
+        ({"from": "2025-12-01", "warm_up_from": "2025-12-01"}, "2025-12-24", "was submitted before it"),
+    ],
+)
+def test_a_part_without_creatives_is_named(lake, tmp_path, period, date, said):
+    written = tree(lake, tmp_path, sweep=SWEEP | {"confirm_from": date})
+    written["period"] |= period
+    with pytest.raises(UsageError, match=rf"sweep\.confirm_from: no creative of the period {said}"):
+        execute(written)

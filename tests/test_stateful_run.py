@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from state_twin import Twin, TwinEvent, TwinMemory
 from engine.config.loading import check_config
 from engine.pipeline import run
 from engine.progress import Progress
+from engine.report.plots import draw
+from engine.report.run_summary import read_summary
+from engine.report.waiting_chapter import waiting
 from engine.stages import units
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
@@ -111,6 +115,35 @@ def test_every_outcome_of_a_run_is_that_of_the_slow_twin(finished, lake, tmp_pat
     assert len(counts) >= 7, "the lake meets every feature"
 
 
+def test_queues_by_day_are_those_of_the_slow_twin(finished, lake, tmp_path):
+    expected = twin_outcomes(lake, check_config(tree(lake, tmp_path), "test"))
+    day_of = {}
+    for path in sorted((lake / "creatives").glob("*.parquet")):
+        table = pq.read_table(path, columns=["creative_id", "submitted_at"])
+        for name, at in zip(*(table[each].to_pylist() for each in table.column_names), strict=True):
+            day_of[name] = (at.date() - date(2026, 1, 3)).days
+    days = 22
+    sent = [(day_of[name], route, wait) for name, (route, _, _, wait) in expected.items()]
+    sent = [each for each in sent if each[1] in ("REVIEWED", "OVERFLOW", "PENDING")]
+    found = json.loads((finished / "summary.json").read_text())["waiting"]
+    assert found["starts"] == [f"2026-01-{day:02d}" for day in range(3, 25)]
+    (mine,) = found["strategies"]
+    assert (mine["strategy"], mine["per_day"]) == ("remembers", 2), "a capacity without limit has no queue"
+    for day in range(days):
+        here = [each for each in sent if each[0] == day]
+        ended = [route for begun, route, wait in sent if route != "PENDING" and begun + wait == day]
+        assert mine["asked"][day] == len(here)
+        assert (mine["reviewed"][day], mine["late"][day]) == (ended.count("REVIEWED"), ended.count("OVERFLOW"))
+        over = [begun + wait if route != "PENDING" else days for begun, route, wait in sent if begun <= day]
+        assert mine["waiting"][day] == sum(end > day for end in over)
+        waits = sorted(wait for _, route, wait in here if route == "REVIEWED")
+        assert mine["mean"][day] == (pytest.approx(sum(waits) / len(waits), abs=1e-6) if waits else None)
+        needed = -(-9 * len(here) // 10)
+        assert mine["ninth"][day] == (waits[needed - 1] if 0 < needed <= len(waits) else None)
+    assert max(mine["waiting"]) > 0
+    assert {wait for wait in mine["ninth"] if wait is not None} - {0}
+
+
 def words(route: str, struck: bool, policy: int | None, days: int) -> str:
     later = "reviewed on the same day" if days == 0 else f"reviewed {days} day{'s' if days > 1 else ''} later"
     if route == "COPY":
@@ -178,3 +211,14 @@ def test_totals_equal_the_sum_of_outcomes_and_truth_lies_in_the_interval(finishe
     }
     assert 0 < shares["review_rate"] < shares["reject_rate"] < 1
     assert shares["review_rate"] + shares["automation_rate"] == pytest.approx(1)
+
+
+def test_the_page_shows_queues_and_a_run_without_any_does_not(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    section = waiting(read_summary(summary | {"run": "r"}))
+    assert section is not None
+    _, words, gallery, tables = section.blocks
+    assert words.text.startswith("remembers: 2 reviews a day and queue. Of ")
+    assert all(draw(picture) for picture in gallery.pictures)
+    assert len(tables.blocks[0].groups[0].rows) == 22
+    assert waiting(read_summary(summary | {"run": "r", "waiting": None})) is None

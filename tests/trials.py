@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.conclude.confirm import Confirmation
 from engine.conclude.search import Pick, Searched
 from engine.config.sweep import SweepSection
 from engine.search.space import Setting, name_of
@@ -44,7 +45,8 @@ def searched(tried: Sequence[Trial], **changes: Any) -> Searched:
     section = SweepSection.model_validate({"strategy": "candidate", "parameters": {"low": [0.5]}} | changes)
     on_front = front(np.stack([values_of(tried, number) for number in NUMBERS], axis=1))
     picks = (Pick("candidate best", "the least leakage_rate", 0, None),)
-    return Searched(section, "scam", NUMBERS, tuple(tried), on_front, picks)
+    nothing_again = Confirmation(None, 0.95, 0, None, ())
+    return Searched(section, "scam", NUMBERS, tuple(tried), on_front, picks, nothing_again)
 
 
 def table(tried: Sequence[Trial]) -> pa.Table:

@@ -14,7 +14,9 @@ from engine import __version__, store
 from engine.conclude.numbers import Numbers, sections_read
 from engine.conclude.rules import RuleFacts
 from engine.conclude.search import Searched
+from engine.conclude.series import Series
 from engine.conclude.verdict import verdict_facts
+from engine.conclude.waiting import Waiting
 from engine.config.sections import Config
 from engine.errors import DataError
 from engine.estimate.findings import find_segments_that_differ
@@ -48,13 +50,15 @@ GATE_FILES = ("gates.json", "gates.xml", "gates.md")
 
 @dataclass(frozen=True)
 class Insight:
-    """What a run knows beside its numbers: facts of each rule, what a sweep found, the verdict, examples."""
+    """What a run knows beside its numbers: of each rule, of a sweep, the verdict, examples, numbers over time."""
 
     rules: Mapping[str, Sequence[RuleFacts]]
     searched: Searched | None
     verdict: Verdict | None = None
     versus: Mapping[str, Any] = field(default_factory=dict)
     examples: pa.Table | None = None
+    series: Series | None = None
+    waiting: Waiting | None = None
 
 
 def report_stage(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, insight: Insight) -> dict[str, Any]:
@@ -171,6 +175,8 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "search": insight.searched.as_plain() if insight.searched else None,
         "verdict": verdict_facts(insight.verdict, config) if insight.verdict else None,
         "versus": dict(insight.versus) or None,
+        "series": insight.series.as_plain() if insight.series else None,
+        "waiting": insight.waiting.as_plain() if insight.waiting else None,
         "formulas": FORMULAS,
     }
 

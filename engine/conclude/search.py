@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from engine.conclude.numbers import ask_of
+from engine.conclude.confirm import Checked, Confirmation, Suspect, confirm
+from engine.conclude.judge import Judge, table_of
 from engine.config.strategies import find_template
 from engine.config.sweep import SweepSection
 from engine.errors import UsageError
-from engine.estimate.chosen import chosen_numbers
-from engine.estimate.metrics import Number
-from engine.estimate.question import Question
 from engine.expression import parse
-from engine.records import ANY, Estimate, Flags
+from engine.records import Flags
 from engine.schema import SEARCH
 from engine.search.proposal import Grid, Proposer, Tpe
-from engine.search.space import Setting, name_of
-from engine.search.trial import Goal, Point, Trial, best, front, values_of
+from engine.search.space import name_of
+from engine.search.trial import Goal, Trial, best, front, values_of
 from engine.stages.read import Creatives
-from engine.stages.replay import Ground, Wanted, replay_stage
-from engine.stages.run import Run, models_read
+from engine.stages.replay import Ground
+from engine.stages.run import Run
 from engine.stages.score import Scored
-from engine.strategy import Strategy, StrategyTable, Template, bind, build_table
+from engine.strategy import Strategy, Template, bind
 
 _IN_SUMMARY = 200  # settings of the front; all of them are in search.parquet
 
@@ -48,7 +46,10 @@ class Pick:
 
 @dataclass(frozen=True)
 class Searched:
-    """Everything that was tried. on_front_S : trials that no other one beats. numbers : as the config writes them."""
+    """Everything that was tried. on_front_S : trials that no other one beats. numbers : as the config writes them.
+
+    Trials, front and picks know what selects alone; confirmation has the front and the picks again.
+    """
 
     section: SweepSection
     policy: str
@@ -56,6 +57,7 @@ class Searched:
     trials: tuple[Trial, ...]
     on_front_S: Flags
     picks: tuple[Pick, ...]
+    confirmation: Confirmation
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -78,6 +80,7 @@ class Searched:
             ],
             "on_front": len(front),
             "front": [_plain(self.trials[s]) for s in front[:_IN_SUMMARY]],
+            "confirmation": self.confirmation.as_plain(_IN_SUMMARY),
         }
 
     def table(self) -> pa.Table:
@@ -85,11 +88,12 @@ class Searched:
         picked: dict[int | None, str] = {}
         for pick in self.picks:
             picked[pick.trial] = ", ".join(filter(None, [picked.get(pick.trial), pick.name]))
-        rows = [
-            (t.name, json.dumps(dict(t.setting)), number, p.estimate, p.low, p.high, p.reason, bool(on), picked.get(s))
-            for s, (t, on) in enumerate(zip(self.trials, self.on_front_S, strict=True))
-            for number, p in t.points.items()
-        ]
+        rows = []
+        for s, (t, on) in enumerate(zip(self.trials, self.on_front_S, strict=True)):
+            setting, again = json.dumps(dict(t.setting)), self.confirmation.of(s) if on or s in picked else {}
+            for number, p in t.points.items():
+                found = (t.name, setting, number, p.estimate, p.low, p.high, p.reason, bool(on), picked.get(s))
+                rows.append((*found, *_again(again.get(number))))
         columns = zip(*rows, strict=True) if rows else ((),) * len(SEARCH)
         return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SEARCH, strict=True)], schema=SEARCH)
 
@@ -104,7 +108,7 @@ def search_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground)
     section = run.config.sweep
     if section is None:
         return None
-    judge = _Judge(run, creatives, scored, ground, section)
+    judge = Judge(run, creatives, scored, ground, section)
     template = find_template(run.config, section.strategy)
     standard = None
     if section.equal:
@@ -120,8 +124,21 @@ def search_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground)
         ]
         trials += judge.trials(strategies, settings)
     value_SM = np.stack([values_of(trials, number) for number in section.front], axis=1)
+    on_front_S = front(value_SM)
     picks = tuple(_pick(aim, trials, template) for aim in aims)
-    return Searched(section, judge.policy, section.numbers(), tuple(trials), front(value_SM), picks)
+    picked = [pick.trial for pick in picks if pick.trial is not None]
+    ranked = map(int, np.argsort(value_SM[:, 0], kind="stable"))
+    again = dict.fromkeys([*picked, *(s for s in ranked if on_front_S[s])])
+    suspects = [
+        Suspect(replace(bind(template, trials[s].setting), name=trials[s].name), trials[s].setting, s, s in picked)
+        for s in again
+    ]
+    since = section.confirm_from.isoformat() if section.confirm_from else None
+    suspects = [*_baseline(run, section), *suspects]
+    confirmation = Confirmation(since, run.config.estimate.confidence, 0, None, ())
+    if suspects:
+        confirmation = confirm(judge, since, suspects, run.config.seed)
+    return Searched(section, judge.policy, section.numbers(), tuple(trials), on_front_S, picks, confirmation)
 
 
 def with_picks(run: Run, searched: Searched | None) -> Run:
@@ -139,52 +156,16 @@ def with_picks(run: Run, searched: Searched | None) -> Run:
             raise UsageError(f"compare.{key}: the sweep found no {name}: nothing keeps to its constraint")
     if not searched.strategies:
         return run
-    table = _table(run, [*run.prepared.table.strategies, *searched.strategies])
+    table = table_of(run, [*run.prepared.table.strategies, *searched.strategies])
     return replace(run, prepared=replace(run.prepared, table=table))
 
 
-def billed_with(run: Run, scored: Scored, strategies: Sequence[Strategy]) -> dict[str, dict[str, int | None]]:
-    """Return what each model's contents are billed to: a sweep asks about every creative, so all to each setting."""
-    sampled = run.prepared.spec.sample is not None
-    out = {model: dict(billed) for model, billed in scored.billed.items()}
-    for strategy in strategies:
-        for model in models_read(run.config, strategy):
-            out.setdefault(model, {}).setdefault(strategy.name, None if sampled else scored.contents[model])
-    return out
-
-
-class _Judge:
-    """Replays strategies and estimates the numbers that the sweep needs."""
-
-    def __init__(self, run: Run, creatives: Creatives, scored: Scored, ground: Ground, section: SweepSection) -> None:
-        self._run, self._creatives, self._scored, self._ground = run, creatives, scored, ground
-        self._section, self._round = section, 0
-        several = len(run.config.policies) > 1
-        self.policy = section.policy or (ANY if several else run.config.policies[0])
-        cost = run.config.cost.weighting if run.config.cost else "creatives"
-        self._numbers = {written: section.number(written, cost) for written in section.numbers()}
-
-    def trials(self, strategies: Sequence[Strategy], settings: Sequence[Setting]) -> list[Trial]:
-        """Return one trial per strategy, in order."""
-        question = self._question(strategies)
-        numbers = list(dict.fromkeys(self._numbers.values()))
-        out: list[Trial] = []
-        with self._run.progress.stage("search", 1) as step:
-            found = chosen_numbers(question, numbers, self.policy, self._section.reading)
-            for strategy, setting, estimates in zip(strategies, settings, found, strict=True):
-                out.append(Trial(strategy.name, setting, self._points(estimates)))
-            step(len(strategies))
-        return out
-
-    def _question(self, strategies: Sequence[Strategy]) -> Question:
-        wanted = Wanted(_table(self._run, strategies), name=f"search-{self._round}", whole=True)
-        self._round += 1
-        replayed = replay_stage(self._run, self._creatives, self._scored, self._ground, wanted)
-        return ask_of(self._run, replayed, billed_with(self._run, self._scored, strategies)).question
-
-    def _points(self, estimates: Mapping[Number, Estimate]) -> dict[str, Point]:
-        rows = {written: estimates[number] for written, number in self._numbers.items()}
-        return {w: Point(row.estimate, row.low, row.high, row.null_reason) for w, row in rows.items()}
+def _baseline(run: Run, section: SweepSection) -> list[Suspect]:
+    """Return the strategy that settings are held against again: that of `compare`, else of `equal`; none is none."""
+    named = [run.config.compare.baseline] if run.config.compare else []
+    named += [section.equal.to] if section.equal else []
+    known = {strategy.name: strategy for strategy in run.prepared.table.strategies}
+    return [Suspect(known[name], None, None, picked=False) for name in named if name in known][:1]
 
 
 @dataclass(frozen=True)
@@ -223,9 +204,14 @@ def _pick(aim: _Aim, trials: Sequence[Trial], template: Template) -> Pick:
     return Pick(aim.name, aim.words, at, strategy)
 
 
+def _again(checked: Checked | None) -> tuple[float | None, ...]:
+    """Return the confirmed number with its interval, and the bounds that hold for all of the front at once."""
+    if checked is None:
+        return (None,) * 5
+    then = checked.confirmed
+    confirmed = (None, None, None) if then is None else (then.estimate, then.low, then.high)
+    return (*confirmed, checked.low, checked.high)
+
+
 def _plain(trial: Trial) -> dict[str, Any]:
     return {"setting": dict(trial.setting), "points": {name: asdict(point) for name, point in trial.points.items()}}
-
-
-def _table(run: Run, strategies: Sequence[Strategy]) -> StrategyTable:
-    return build_table(strategies, missing_to_review=run.prepared.spec.missing_score_allowed)

@@ -74,6 +74,12 @@ def _swept(config: Config, sweep: SweepSection, strategies: list[str], rule_faul
                 yield f"sweep.parameters: needs {name}, which {sweep.strategy} reads as ${name}"
     policies = [*config.policies, *([ANY] if len(config.policies) > 1 else [])]
     yield from sweep_faults(sweep, policies, strategies, priced=config.cost is not None)
+    since, period = sweep.confirm_from, config.period
+    if since is not None and not period.from_ < since < period.until:
+        yield (
+            f"sweep.confirm_from: {since.isoformat()} must lie inside the period, after {period.from_.isoformat()}, "
+            f"so that something selects, and before {period.until.isoformat()}, so that something confirms"
+        )
     for name in sweep.picked():
         if name in config.strategies:
             yield f"strategies.{name}: is the name of what the sweep picks; give it another one"

@@ -159,6 +159,12 @@ class EstimateSection(Section):
     estimator: Literal["auto", "hajek", "difference"] = "auto"
 
 
+class SeriesSection(Section):
+    """`by`: how long the pieces of the period are over which numbers are followed; `auto` lets the labels choose."""
+
+    by: Literal["auto", "day", "week", "four_weeks", "none"] = "auto"
+
+
 class CompareSection(Section):
     """confidence : of each gate's one-sided bound. looks : how often labels will be judged, declared beforehand."""
 
@@ -243,6 +249,7 @@ class Config(Section):
     exposure: ExposureSection = ExposureSection()
     cost: CostSection | None = None
     estimate: EstimateSection = EstimateSection()
+    series: SeriesSection = SeriesSection()
     compare: CompareSection | None = None
     gates: list[GateSection] = Field(default_factory=list)
     limits: LimitsSection = LimitsSection()

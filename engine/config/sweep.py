@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from engine.config.values import Names, Section, Word
+from engine.config.values import Instant, Names, Section, Word
 from engine.errors import did_you_mean
 from engine.estimate.metrics import COST, FORMULAS, Number
 from engine.expression import Expression, ExpressionError, columns_read, parse
@@ -59,7 +59,8 @@ class SweepSection(Section):
 
     Numbers are written metric or metric.weighting; a bare metric is weighted by `weighting`. policy : default `any`,
     or the only one. refine : rounds of finer grids around what was best. trials : settings that optuna suggests,
-    instead of the grid. front : numbers of the Pareto front, less is better.
+    instead of the grid. front : numbers of the Pareto front, less is better. confirm_from : creatives submitted from
+    then on do not choose; what was chosen, and the front, is estimated on them again.
     """
 
     strategy: str
@@ -74,6 +75,7 @@ class SweepSection(Section):
     policy: str | None = None
     reading: Literal["machine", "after_review"] = "after_review"
     weighting: Literal["creatives", "impressions", "spend"] = "creatives"
+    confirm_from: Instant | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> SweepSection:

@@ -9,12 +9,12 @@ import numpy as np
 
 from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates
-from engine.estimate.known import creatives_of
+from engine.estimate.known import KnownTotals, creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
-from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
+from engine.estimate.metrics import COST, DECISION_RATES, RATES, VIOLATING_SHARE, Number
 from engine.estimate.policy import bases, policies
 from engine.estimate.question import Question
-from engine.estimate.sample import HISTORY, answered_sample
+from engine.estimate.sample import HISTORY, Sample, answered_sample
 from engine.estimate.sampled_rates import sampled_decision_rates
 from engine.estimate.stack import Stack
 from engine.estimate.view import View
@@ -24,30 +24,77 @@ from engine.records import I64, WEIGHTINGS, WEIGHTS, Estimate
 def chosen_numbers(
     question: Question, numbers: Sequence[Number], policy: str, reading: str
 ) -> Iterator[Mapping[Number, Estimate]]:
-    """Yield, strategy by strategy, the chosen numbers for `history` over all creatives.
+    """Yield, strategy by strategy, the chosen numbers for `history` over all creatives of the first segment.
 
     Parameters
     ----------
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
-    question = _overall(question)
+    for rows in chosen_rows(overall(question), numbers, policy, reading):
+        yield {Number(row.metric, row.weighting): row for row in rows}
+
+
+def chosen_rows(
+    question: Question, numbers: Sequence[Number], policy: str, reading: str
+) -> Iterator[Sequence[Estimate]]:
+    """Yield, strategy by strategy, the chosen numbers in every segment of the question; see chosen_numbers."""
     last = len(question.readable_policies) - 1
-    at = question.readable_policies.index(policy)
-    mine, whole = policies(question, (at, last))
+    mine, whole = policies(question, (question.readable_policies.index(policy), last))
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
-        found: dict[Number, Estimate] = {}
-        for weighting in WEIGHTINGS:
+        found: list[Estimate] = []
+        for weighting in dict.fromkeys(number.weighting for number in numbers):
             here = {number.metric for number in numbers if number.weighting == weighting}
-            labels = [metric for metric in RATES if metric.name in here]
+            labels = [metric for metric in (*RATES, VIOLATING_SHARE) if metric.name in here]
             decided = [metric for metric in DECISION_RATES if metric in here]
-            rows = [*label_rates(Stack(mine, (s,)).views(reading, weighting)[0], labels)] if labels else []
+            found += label_rates(Stack(mine, (s,)).views(reading, weighting)[0], labels) if labels else ()
             if decided or COST in here:
                 _, answered, drawn = Stack(whole, (s,)).views(reading, weighting)
-                rows += rates(answered, drawn, decided)
-                rows += costs(answered) if COST in here else ()
-            found |= {Number(row.metric, weighting): row for row in rows}
+                found += rates(answered, drawn, decided)
+                found += costs(answered) if COST in here else ()
         yield found
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the chosen numbers of all strategies stand on.
+
+    answered : samples with a label by policy. scored, everybody : the rows and the sample that stand for all creatives.
+    at, last : the policy of rates that labels are needed for, and that of rates of decisions.
+    """
+
+    question: Question
+    scored: Question
+    known: KnownTotals
+    answered: Mapping[int, Sample]
+    everybody: Sample
+    at: int
+    last: int
+    reading: str
+
+    @staticmethod
+    def of(question: Question, policy: str, reading: str) -> Basis:
+        """Return the basis of a question, in every segment of it."""
+        creatives_G = creatives_of(question.totals, question.segments)
+        known, scored, everybody = bases(question, creatives_G)
+        at, last = question.readable_policies.index(policy), len(question.readable_policies) - 1
+        answered = {q: answered_sample(question.rows, q, question.segments, creatives_G) for q in {at, last}}
+        return Basis(question, scored, known, answered, everybody, at, last, reading)
+
+    def views(self, strategy: int, weighting: str) -> tuple[View, View, View]:
+        """Return the views that read labels of the policy, labels of the last one, and no label."""
+        mine, whole = (
+            View(self.question, self.known, self.answered[q], strategy, q, self.reading, weighting)
+            for q in (self.at, self.last)
+        )
+        return mine, whole, replace(whole, question=self.scored, sample=self.everybody)
+
+
+def within(question: Question, segment: int) -> Question:
+    """Return the question about one of its segments alone; rows outside of it count 0."""
+    segments, one = question.segments, slice(segment, segment + 1)
+    alone = replace(segments, by=segments.by[one], name=segments.name[one], member_GC=segments.member_GC[one])
+    return replace(question, segments=alone)
 
 
 @dataclass(frozen=True)
@@ -63,7 +110,7 @@ def paired_numbers(
     question: Question, pairs: Sequence[Pair], metrics: Sequence[str], policy: str, reading: str
 ) -> Iterator[Mapping[str, Estimate]]:
     """Yield candidate − baseline of rates that labels are needed for, by creatives, pair by pair."""
-    question = _overall(question)
+    question = overall(question)
     creatives_G = creatives_of(question.totals, question.segments)
     known, _, _ = bases(question, creatives_G)
     q = question.readable_policies.index(policy)
@@ -87,8 +134,6 @@ def _with_pair(question: Question, pair: Pair) -> Question:
     return replace(question, pair=(pair.baseline, pair.candidate), totals=totals)
 
 
-def _overall(question: Question) -> Question:
+def overall(question: Question) -> Question:
     """Return the question about all creatives alone, of this history alone."""
-    segments = question.segments
-    alone = replace(segments, by=segments.by[:1], name=segments.name[:1], member_GC=segments.member_GC[:1])
-    return replace(question, segments=alone, inferences=(HISTORY,), pair=None, predictions=None)
+    return replace(within(question, 0), inferences=(HISTORY,), pair=None, predictions=None)

@@ -156,6 +156,15 @@ RATES = (
     ),
 )
 
+VIOLATING_SHARE = Metric(  # of all that was submitted: the same whatever a strategy does
+    "violating_share",
+    "Σ w y / Σ w",
+    formed=lambda t: (t.w * t.y, t.w),
+    values=_either,
+    uses=_everything,
+    owed=False,
+)
+
 DECISION_RATES = {
     "reject_rate": "Σ w [REJECT] / Σ w",
     "limit_rate": "Σ w [LIMIT] / Σ w",

@@ -143,3 +143,19 @@ def one_poisson_stratum() -> Strata:
     """Return the stratum of creatives that were drawn one by one, each with a probability of its own."""
     one = np.ones(1, np.int64)
     return Strata(("poisson",), one, one, np.ones(1), np.zeros(1, np.int64), np.zeros(1))
+
+
+def centred_parts(u_T: F64, spare_T: F64, stratum_T: I64, units_H: I64, spare_H: F64) -> F64:
+    """Return signed parts of the error of Σu whose squares add up to its variance, (T + H,).
+
+    Units of a stratum are centred: √(k (1 − π)) (u − ū) with k = n/(n − 1), and the stratum's last part stands for
+    those of its units that are not among the T and have u = 0. units_H : n; strata with n ≤ 1 are not centred, as
+    those of Poisson sampling. spare_T, spare_H : 1 − π of each unit, and its sum over all units of the stratum.
+    """
+    strata = len(units_H)
+    centred_H = units_H > 1
+    mean_H = np.bincount(stratum_T, u_T * (spare_T > _CERTAIN), strata) / np.maximum(units_H, 1) * centred_H
+    scale_H = np.where(centred_H, units_H / np.maximum(units_H - 1, 1), 1.0)
+    rest_H = np.maximum(spare_H - np.bincount(stratum_T, spare_T, strata), 0.0)
+    inside_T = np.sqrt(scale_H[stratum_T] * np.maximum(spare_T, 0.0)) * (u_T - mean_H[stratum_T])
+    return np.concatenate([inside_T, np.sqrt(scale_H * rest_H) * mean_H])

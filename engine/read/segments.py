@@ -13,6 +13,7 @@ from engine.errors import DataError
 from engine.records import I64, Segments
 
 ALL = "all"
+PIECE = "piece"  # what segments by time are by
 MISSING_LEVEL = "(missing)"
 
 
@@ -79,17 +80,30 @@ def cell_codes(table: pa.Table, segments: Segments) -> I64:
     return order[np.searchsorted(key_C[order], key_N)].astype(np.int64)
 
 
-def overall(segments: Segments) -> Segments:
-    """Return the one segment of all creatives, as one cell."""
+def overall(segments: Segments, cuts: Sequence[int] = ()) -> Segments:
+    """Return the one segment of all creatives, as one cell; where time is cut, a cell and a segment for each piece.
+
+    Pieces are segments by `piece`, named by their number; `piece_codes` are their cells.
+    """
+    numbers = range(len(cuts) + 1) if cuts else ()
+    every = np.ones((1, max(len(numbers), 1)), bool)
     return replace(
         segments,
         attributes=(),
         levels=(),
-        cell_level_CK=np.zeros((1, 0), np.int32),
-        by=segments.by[:1],
-        name=segments.name[:1],
-        member_GC=np.ones((1, 1), bool),
+        cell_level_CK=np.zeros((every.size, 0), np.int32),
+        by=(*segments.by[:1], *(PIECE for _ in numbers)),
+        name=(*segments.name[:1], *map(str, numbers)),
+        member_GC=np.concatenate([every, np.eye(len(numbers), dtype=bool)]) if cuts else every,
     )
+
+
+def piece_codes(time_N: I64, cuts: Sequence[int]) -> I64:
+    """Return which piece of time each creative lies in: 0 before the first cut; a cut belongs to what follows it.
+
+    time_N, cuts : microseconds since 1970 UTC; cuts rise.
+    """
+    return np.searchsorted(np.asarray(cuts, np.int64), time_N, "right").astype(np.int64)
 
 
 def find_medians(tables: Iterable[pa.Table], segments: Segments) -> Medians:

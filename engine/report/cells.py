@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.records import LOGGED
 from engine.report import wording
+from engine.report.confirmation import Again
 from engine.report.lookup import Number
 from engine.report.page import Cell, Look
 from engine.report.run_summary import RunSummary
@@ -80,12 +82,31 @@ def written(number: Number) -> tuple[str, str, str]:
     return value, interval, truth
 
 
+def optimism(again: Again) -> str:
+    """Write selected − confirmed of a rate ± its standard error; "" where there is none, as of cost."""
+    if again.optimism is None:
+        return ""
+    error = again.error
+    places = max(wording.decimals(400 * error if error else None), 1)
+    spread = f" ± {wording.fixed(100 * error, places)}" if error else ""
+    return f"{wording.fixed(100 * again.optimism, places, signed=True)}{spread} pp"
+
+
 def phrase(number: Number) -> str:
     """Write a number and its interval on one line, or the dash and its reason."""
     value, interval, _ = written(number)
     if value == wording.DASH:
         return f"{wording.DASH} ({wording.clip(number.null_reason or 'no reason given', 200)})"
     return f"{value} {interval}".rstrip()
+
+
+def setting_words(setting: Mapping[str, float | str]) -> str:
+    """Write a setting of a sweep."""
+    return ", ".join(f"{name} = {_value(value)}" for name, value in setting.items())
+
+
+def _value(value: float | str) -> str:
+    return wording.clip(value, 40) if isinstance(value, str) else f"{value:.6g}"
 
 
 def _width(number: Number, scale: float) -> float | None:

@@ -17,8 +17,10 @@ from engine.report import (
     ledger,
     score_chapters,
     search_chapter,
+    series_chapter,
     strategies_chapter,
     versus_chapter,
+    waiting_chapter,
     wording,
 )
 from engine.report.page import Page
@@ -48,6 +50,8 @@ def build_page(
         search_chapter.search(run),
         examples_chapter.examples(run),
         chapters.segments(run, estimates, truth),
+        series_chapter.over_time(run),
+        waiting_chapter.waiting(run),
         chapters.every_metric(run),
         ledger.naive(run),
         score_chapters.scores(run),

@@ -1,7 +1,7 @@
 """A page as records: what it says and in which order, nothing about how it looks.
 
-    Page → Section → blocks: Text, Points, Grid, Exhibit, Picture (Tradeoff, Dots, Shape, Reliability), Frontier,
-    Fold (blocks)
+    Page → Section → blocks: Text, Points, Grid, Exhibit, Picture (Tradeoff, Dots, Shape, Reliability, Trend),
+    Frontier, Fold (blocks)
 
 Text in them is raw: each renderer cleans and escapes it on the way out.
 """
@@ -158,7 +158,25 @@ class Reliability:
     curves: tuple[Curve, ...]
 
 
-Picture = Tradeoff | Dots | Shape | Reliability
+@dataclass(frozen=True)
+class Trend:
+    """One number over pieces of time, in order: a marker with its interval for each line.
+
+    ticks : what the pieces are called. names, looks, lines : one each; a line has one number a piece.
+    unit : `%` of shares in [0, 1], else of the numbers as they are.
+    """
+
+    key: str
+    title: str
+    caption: str
+    ticks: tuple[str, ...]
+    names: tuple[str, ...]
+    looks: tuple[Look, ...]
+    lines: tuple[tuple[Number, ...], ...]
+    unit: str = "%"
+
+
+Picture = Tradeoff | Dots | Shape | Reliability | Trend
 
 
 @dataclass(frozen=True)

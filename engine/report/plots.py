@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.report import svg
 from engine.report.lookup import Number
-from engine.report.page import Dots, Look, Picture, Reliability, Shape, Spot, Tradeoff
+from engine.report.page import Dots, Look, Picture, Reliability, Shape, Spot, Tradeoff, Trend
 from engine.report.placing import Box, around, place
 from engine.report.wording import clip, plain
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAME = 9.0  # size of a name, in points
-_MARKERS = {"square": "s", "diamond": "D", "circle": "o"}
+MARKERS = {"square": "s", "diamond": "D", "circle": "o"}
 _STYLE: dict[Any, Any] = {  # matplotlib types each key of its own settings, differently by version
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -58,6 +58,10 @@ def draw(picture: Picture) -> str:
             from engine.report.reliability import draw_reliability
 
             return draw_reliability(picture.key, picture.caption, picture.curves)
+        case Trend():
+            from engine.report.trend_plot import draw_trend
+
+            return draw_trend(picture)
 
 
 def _tradeoff(picture: Tradeoff) -> str:
@@ -215,7 +219,7 @@ def _settings(key: str) -> Iterator[None]:
 
 
 def _paint(look: Look) -> tuple[str, str]:
-    return svg.SERIES[look.colour], _MARKERS[look.marker]
+    return svg.SERIES[look.colour], MARKERS[look.marker]
 
 
 def _percent(value: float | None) -> float:

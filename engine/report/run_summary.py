@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from engine.records import ANY, StratumAnswers
+from engine.report.confirmation import ConfirmationSummary, read_confirmation
 from engine.report.example import ExampleSummary, read_example
 from engine.report.findings import FindingsSummary, read_findings
 from engine.report.gates import VerdictSummary, read_verdict
 from engine.report.lookup import Key, Number, Numbers, numbers_of
+from engine.report.series import SeriesSummary, WaitingSummary, read_series, read_waiting
 
 MOST_STRATEGIES = 12  # a page shows this many; a sweep's rest is in estimates.parquet
 FRONTIER = ("leakage_rate", "overkill_rate", "review_rate")  # what every strategy shows in one picture
@@ -163,6 +165,7 @@ class SearchSummary:
     on_front: int
     front: tuple[TrialSummary, ...]
     weighting: str = "creatives"
+    confirmation: ConfirmationSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,8 @@ class RunSummary:
     examples: tuple[ExampleSummary, ...] | None = None
     models: tuple[ModelSummary, ...] = ()
     findings: FindingsSummary | None = None
+    series: SeriesSummary | None = None
+    waiting: WaitingSummary | None = None
 
     @cached_property
     def policy(self) -> str:
@@ -283,6 +288,8 @@ def read_summary(summary: Mapping[str, Any]) -> RunSummary:
         examples=None if examples is None else tuple(read_example(row) for row in examples),
         models=tuple(ModelSummary(name, **row) for name, row in (summary.get("models") or {}).items()),
         findings=read_findings(summary.get("findings")),
+        series=read_series(summary.get("series")),
+        waiting=read_waiting(summary.get("waiting")),
     )
 
 
@@ -317,7 +324,8 @@ def _search(row: Mapping[str, Any] | None) -> SearchSummary | None:
     picks = (PickSummary(p["name"], p["goal"], _trial(p["trial"]) if p["trial"] else None) for p in row["picks"])
     front = tuple(_trial(trial) for trial in row["front"])
     facts = (row["strategy"], row["policy"], row["reading"], tuple(row["numbers"]), row["tried"])
-    return SearchSummary(*facts, tuple(picks), row["on_front"], front, row.get("weighting", "creatives"))
+    weighting = row.get("weighting", "creatives")
+    return SearchSummary(*facts, tuple(picks), row["on_front"], front, weighting, read_confirmation(row))
 
 
 def _trial(row: Mapping[str, Any]) -> TrialSummary:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.report import wording
-from engine.report.cells import Notes, number_cell
+from engine.report.cells import Notes, number_cell, setting_words
+from engine.report.confirm_chapter import confirmed
 from engine.report.lookup import Key, Number
 from engine.report.page import Cell, Fold, Grid, Group, Section, Text
 from engine.report.run_summary import RunSummary, SearchSummary, TrialSummary
@@ -23,12 +24,9 @@ def search(run: RunSummary) -> Section | None:
         f"{wording.count(found.tried)} settings of {wording.clip(found.strategy)} were replayed and held against each "
         f"other, policy {wording.clip(found.policy)}, {wording.READINGS.get(found.reading, found.reading)}."
     )
-    caution = (
-        "A number of the best of many settings flatters it: it was chosen for that number. What is chosen here wants "
-        "to be confirmed on creatives that did not choose it."
-    )
     front = Fold(f"The front: {wording.count(found.on_front)} settings that no other one beats", (_front(found),))
-    return Section("search", "Search", (Text(said), _picks(found), Text(caution), front))
+    again = confirmed(run, found)
+    return Section("search", "Search", (Text(said), _picks(found), *again, front))
 
 
 def _picks(found: SearchSummary) -> Grid:
@@ -40,14 +38,16 @@ def _picks(found: SearchSummary) -> Grid:
             empty = [Cell(wording.DASH) for _ in found.numbers]
             rows.append((Cell(wording.clip(pick.name)), Cell("nothing keeps to it"), *empty))
         else:
-            rows.append((Cell(wording.clip(pick.name)), Cell(_setting(trial.setting)), *_numbers(found, trial, notes)))
+            rows.append(
+                (Cell(wording.clip(pick.name)), Cell(setting_words(trial.setting)), *_numbers(found, trial, notes))
+            )
     groups = tuple(Group(wording.clip(pick.goal, 200), (row,)) for pick, row in zip(found.picks, rows, strict=True))
     return Grid("", ("Chosen", "Setting", *found.numbers), groups, tuple(notes.texts))
 
 
 def _front(found: SearchSummary) -> Grid:
     notes = Notes()
-    rows = tuple((Cell(_setting(t.setting)), *_numbers(found, t, notes)) for t in found.front[:MOST_FRONT])
+    rows = tuple((Cell(setting_words(t.setting)), *_numbers(found, t, notes)) for t in found.front[:MOST_FRONT])
     title = f"the first {MOST_FRONT}; all are in search.parquet" if found.on_front > MOST_FRONT else ""
     return Grid(title, ("Setting", *found.numbers), (Group("", rows),), tuple(notes.texts))
 
@@ -60,11 +60,3 @@ def _number(found: SearchSummary, point: Mapping[str, Any], written: str) -> Num
     metric, _, weighting = written.partition(".")
     key = Key(found.strategy, found.policy, metric, weighting or found.weighting, found.reading)
     return Number(key, point["estimate"], point["low"], point["high"], null_reason=point["reason"])
-
-
-def _setting(setting: Mapping[str, float | str]) -> str:
-    return ", ".join(f"{name} = {_value(value)}" for name, value in setting.items())
-
-
-def _value(value: float | str) -> str:
-    return wording.clip(value, 40) if isinstance(value, str) else f"{value:.6g}"

@@ -12,6 +12,7 @@ from typing import Any
 from engine.report import wording
 from engine.report.cells import written
 from engine.report.columns import columns
+from engine.report.confirm_chapter import sweep_lines
 from engine.report.gates import gate_lines
 from engine.report.lookup import Key, Number, Numbers
 from engine.report.run_summary import Naive, RunSummary, Swap, read_summary
@@ -21,13 +22,15 @@ _COLUMNS = ("leakage_rate", "overkill_rate", "review_rate")
 
 
 def headline_table(summary: Mapping[str, Any]) -> str:
-    """Return the headline numbers of every policy, machine alone and by creatives, and the naive count.
+    """Return the headline numbers of every policy, machine alone and by creatives, the naive count, and a sweep's.
 
     A null number is a dash; its reason stands below the table. Raises KeyError where the summary lacks a key.
     """
     run = read_summary(summary)
     parts = ["\n".join(gate_lines(run.verdict))] if run.verdict else []
-    return "\n\n".join([*parts, *(_headline(run, policy) for policy in run.every_policy)]) + "\n"
+    parts += [_headline(run, policy) for policy in run.every_policy]
+    swept = sweep_lines(run)
+    return "\n\n".join([*parts, *(["\n".join(swept)] if swept else [])]) + "\n"
 
 
 def paired_table(summary: Mapping[str, Any]) -> str:

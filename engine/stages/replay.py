@@ -45,6 +45,7 @@ class Wanted:
     name : folder of its outputs below cells/. pair : indices of the strategies that are also counted jointly.
     keep_all : keep the outcomes of every creative, not of the labelled ones alone (where the truth is known).
     keep_identity : of what decides which rows are kept. whole : sums over all creatives alone, no segments.
+    cuts : instants, rising, in microseconds since 1970 UTC, at which a whole is cut: each piece is a segment.
     """
 
     table: StrategyTable
@@ -53,6 +54,7 @@ class Wanted:
     keep_all: bool = False
     keep_identity: str = ""
     whole: bool = False
+    cuts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,7 @@ def find_ground(run: Run, creatives: Creatives, scored: Scored) -> Ground:
 def replay_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground, wanted: Wanted) -> Replayed:
     """Replay strategies over all creatives of the period: rules by shard, then those that remember over all events."""
     table = _with_memory(run, wanted.table)
-    segments = overall(ground.segments) if wanted.whole else ground.segments
+    segments = overall(ground.segments, wanted.cuts) if wanted.whole else ground.segments
     plan = ReplayPlan(
         creatives=creatives_plan(run, creatives),
         table=table,
@@ -90,10 +92,12 @@ def replay_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground,
         kept_ids=None if wanted.keep_all or run.prepared.spec.sample else run.labelled,
         pair=wanted.pair,
         whole=wanted.whole,
+        cuts=wanted.cuts,
         folded=_folds(table, segments),
         threads=run.config.execute.threads_per_worker,
     )
-    asked = [wanted.keep_all, wanted.keep_identity, wanted.pair, wanted.whole, repr(table.rules), repr(table.struck)]
+    kept_by = [wanted.keep_all, wanted.keep_identity]
+    asked = [*kept_by, wanted.pair, wanted.whole, wanted.cuts, repr(table.rules), repr(table.struck)]
     identity = store.fingerprint([run.identity, asked, [repr(s.memory) for s in table.strategies], scored.hashes])
     folder = run.directory.path / "cells" / wanted.name
     run.map("replay", ReplayTask(folder, identity), run.shards, Needs(cpus=float(plan.threads)), plan)
@@ -147,7 +151,7 @@ def _remember(run: Run, events: Events, replayed: Replayed, folder: Path, identi
     asked = [(s,) for s in mine] + ([pair] if pair and set(pair) & set(mine) else [])
     units, part_KN = list_units(events.table, table.strategies, asked)
     plan = StatefulPlan(
-        events=events.table.as_one_cell() if replayed.wanted.whole else events.table,
+        events=events.table.by_piece(replayed.wanted.cuts) if replayed.wanted.whole else events.table,
         strategies=table.strategies,
         policies=tuple(run.config.policies),
         missing_to_review=run.prepared.spec.missing_score_allowed,

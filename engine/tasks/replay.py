@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from engine import store
 from engine.read.creatives import IN_FRAME, REFUSED
-from engine.read.segments import Medians, cell_codes
+from engine.read.segments import Medians, cell_codes, piece_codes
 from engine.records import I16, I64, NOT_ASKED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
 from engine.replay.replay import Creatives, replay, sum_whole
 from engine.replay.weights import Exposure, impute, stack_weights
@@ -25,6 +25,7 @@ class ReplayPlan:
     """What every worker of the replay shares.
 
     kept_ids : creatives whose outcomes are kept, None for all. whole : sum over all creatives alone, as one cell.
+    cuts : instants at which the whole is cut into cells; exposure is filled by cell of attributes all the same.
     folded : sums by strategy are kept by segment, not by cell. threads : of one worker.
     """
 
@@ -36,13 +37,14 @@ class ReplayPlan:
     kept_ids: pa.Array | None
     pair: tuple[int, int] | None
     whole: bool = False
+    cuts: tuple[int, ...] = ()
     folded: bool = False
     threads: int = 1
 
     @property
     def cells(self) -> int:
         """How many cells the totals have."""
-        return 1 if self.whole else len(self.segments.cell_level_CK)
+        return len(self.cuts) + 1 if self.whole else len(self.segments.cell_level_CK)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ def read_totals(tables: list[pa.Table], shape: Totals) -> Totals:
 
 def _as_creatives(table: pa.Table, plan: ReplayPlan) -> Creatives:
     found = as_creatives(table, plan.creatives, plan.scores, plan.segments, plan.medians)
-    return replace(found, cell_N=np.zeros_like(found.cell_N)) if plan.whole else found
+    if not plan.whole:
+        return found
+    return replace(found, cell_N=piece_codes(table["submitted_at"].cast(pa.int64()).to_numpy(), plan.cuts))
 
 
 def _totals_table(totals: Totals) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine import store
+from engine.read.segments import piece_codes
 from engine.records import F64, I8, I16, I32, I64, U8, U64, WEIGHTS, Column, Flags, Receipt, Shard
 from engine.replay.draws import draw_rejections
 from engine.replay.history import History
@@ -42,9 +43,9 @@ class EventTable:
     key_N: U64
     seed: int
 
-    def as_one_cell(self) -> EventTable:
-        """Return the events without segments."""
-        return replace(self, cell_N=np.zeros_like(self.cell_N))
+    def by_piece(self, cuts: tuple[int, ...]) -> EventTable:
+        """Return the events with pieces of time, one where nothing is cut, as their cells."""
+        return replace(self, cell_N=piece_codes(self.history.time_N, cuts))
 
     def at(self, rows: I64) -> EventTable:
         """Return some of the events, in order."""

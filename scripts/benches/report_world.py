@@ -75,11 +75,10 @@ def _search(settings: int, generator: np.random.Generator) -> pa.Table:
         "estimate": value,
         "low": value * 0.9,
         "high": value * 1.1,
-        "null_reason": [None] * len(value),
         "on_front": np.repeat(np.arange(settings) % 10 == 0, len(TRIED)),
-        "picked": [None] * len(value),
     }
-    return pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in SEARCH], schema=SEARCH)
+    nothing = [None] * len(value)
+    return pa.Table.from_arrays([pa.array(columns.get(f.name, nothing), f.type) for f in SEARCH], schema=SEARCH)
 
 
 def _summary(names: list[str], places: list[tuple[str, str]]) -> dict[str, Any]:

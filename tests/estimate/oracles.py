@@ -214,3 +214,15 @@ def difference_ratio(
     off = [a[i] - lam * guess_a[i] - ratio * (b[i] - lam * guess_b[i]) for i in range(len(weight))]
     mean = sum(w * x for w, x in zip(weight, off, strict=True)) / sum(weight)
     return ratio, [scale * (x - mean) / bottom for x in off]
+
+
+def greatest_deviations(part: list[list[float]], multipliers: list[list[float]]) -> list[float]:
+    """Return max over numbers of |Σ e p| / √Σ p² for each row of multipliers, one multiplier a unit."""
+    out = []
+    for drawn in multipliers:
+        deviations = []
+        for parts in part:
+            scale = sqrt(sum(p * p for p in parts))
+            deviations.append(abs(sum(e * p for e, p in zip(drawn, parts, strict=True))) / scale)
+        out.append(max(deviations))
+    return out
