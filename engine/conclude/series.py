@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.calendar import MICROSECONDS_OF_DAY, cuts_of_days, local_date
+from engine.calendar import MICROSECONDS_OF_DAY, even_cuts_of_days, local_date
 from engine.conclude.drift import Drifts, drift_stage
 from engine.conclude.numbers import Numbers, ask_of, without_training
 from engine.estimate.chosen import chosen_rows
@@ -31,13 +31,13 @@ from engine.strategy import build_table
 DAYS = {"day": 1, "week": 7, "four_weeks": 28}
 SHOWN = ("leakage_rate", "overkill_rate", "review_rate", "reject_rate")
 STRATEGIES = 4  # are followed: baseline and candidate, then as in the config
-ENOUGH = 10.0  # effective violating labels in the median piece
+ENOUGH = 30.0  # effective violating labels in the median piece
 MOST = 62  # pieces that a picture holds
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The period cut into pieces of equal numbers of local days, the last one perhaps shorter.
+    """The period cut into pieces of equal numbers of local days, the last one up to half shorter or longer.
 
     by : key of DAYS. cuts : instants between the pieces, microseconds since 1970 UTC. starts : local dates.
     days : how long each piece is, in days of 24 hours.
@@ -114,7 +114,7 @@ def choose_pieces(run: Run, numbers: Numbers) -> Pieces | None:
     Where no cut does, the coarsest that makes two pieces; where nothing is labelled, the finest of at most MOST pieces.
     """
     wanted, spec, zone = run.config.series.by, run.prepared.spec, run.config.period.time_zone
-    every = {by: cuts_of_days(spec.since, spec.until, zone, days) for by, days in DAYS.items()}
+    every = {by: even_cuts_of_days(spec.since, spec.until, zone, days) for by, days in DAYS.items()}
     possible = {by: cuts for by, cuts in every.items() if cuts and (by == wanted or len(cuts) < MOST)}
     if wanted != "auto":
         possible = {by: cuts for by, cuts in possible.items() if by == wanted}
