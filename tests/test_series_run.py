@@ -146,3 +146,24 @@ def test_what_drifts_is_said_in_a_sentence_and_what_does_not_in_another(weekly):
         "v1.scam: scores have shifted against those before 2026-01-10 (PSI up to 0.31), first from"
     )
     assert "2026-01-17" in scores
+
+
+def test_weeks_without_creatives_and_runs_without_labels_say_why_there_is_no_number(lake, tmp_path):
+    tree = config_tree(lake, tmp_path, series={"by": "week"})
+    tree["period"]["until"] = "2026-02-14"
+    longer = summary_of(tree)["series"]
+    assert longer["creatives"][3:] == [48, 0, 0]
+    empty = [row for row in longer["numbers"] if row["piece"] >= 4]
+    assert empty
+    assert all(row["estimate"] is None and row["null_reason"] for row in empty), empty
+    assert longer["scores"]["columns"][0]["psi"][-2:] == [0, 0]
+    tree = config_tree(lake, tmp_path, run="unlabelled")
+    del tree["labels"], tree["audits"]
+    summary = summary_of(tree)
+    found = summary["series"]
+    assert found["by"] == "day", "counts alone are known of any piece"
+    assert found["label_drift"] == {"p": None, "piece": None}
+    assert all(
+        (row["estimate"] is None) == (row["metric"] in ("leakage_rate", "overkill_rate")) for row in found["numbers"]
+    )
+    assert over_time(read_summary(summary | {"run": "r"})) is not None

@@ -14,14 +14,13 @@ import pyarrow.compute as pc
 from engine.calendar import MICROSECONDS_OF_DAY, even_cuts_of_days, local_date
 from engine.conclude.drift import Drifts, drift_stage
 from engine.conclude.numbers import Numbers, ask_of, without_training
-from engine.estimate.chosen import chosen_rows
-from engine.estimate.delivery import MACHINE
 from engine.estimate.drift import LabelDrift, label_drift
 from engine.estimate.known import creatives_of
-from engine.estimate.metrics import VIOLATING_SHARE, Number
+from engine.estimate.metrics import VIOLATING_SHARE
+from engine.estimate.over_time import piece_rates
 from engine.estimate.sample import FUTURE, HISTORY
 from engine.read.segments import PIECE, piece_codes
-from engine.records import F64, I64, WEIGHTINGS, Estimate
+from engine.records import F64, I64, Estimate
 from engine.stages.read import Creatives
 from engine.stages.replay import Ground, Wanted, replay_stage
 from engine.stages.run import Run, compared
@@ -90,12 +89,9 @@ def series_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground,
     wanted = Wanted(asked, name="series", whole=True, cuts=pieces.cuts)
     question = ask_of(run, replay_stage(run, creatives, scored, ground, wanted), {}).question
     policy = question.readable_policies[-1]
-    metrics = [Number(metric, WEIGHTINGS[0]) for metric in (*SHOWN, VIOLATING_SHARE.name)]
     with run.progress.stage("series", 1) as step:
-        rows = [
-            list(found) for found in chosen_rows(replace(question, inferences=(HISTORY,)), metrics, policy, MACHINE)
-        ]
-        again = next(chosen_rows(replace(question, inferences=(FUTURE,)), metrics[-1:], policy, MACHINE))
+        rows = list(piece_rates(replace(question, inferences=(HISTORY,)), (*SHOWN, VIOLATING_SHARE.name)))
+        again = next(piece_rates(replace(question, inferences=(FUTURE,)), (VIOLATING_SHARE.name,)))
         step(len(question.rows.pi_n))
     return Series(
         pieces,

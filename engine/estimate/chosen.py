@@ -12,7 +12,7 @@ from engine.estimate.decision_rates import decision_rates
 from engine.estimate.estimates import bases
 from engine.estimate.known import creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
-from engine.estimate.metrics import COST, DECISION_RATES, RATES, VIOLATING_SHARE, Number
+from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY, answered_sample
 from engine.estimate.sampled_rates import sampled_decision_rates
@@ -29,14 +29,7 @@ def chosen_numbers(
     ----------
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
-    for rows in chosen_rows(_overall(question), numbers, policy, reading):
-        yield {Number(row.metric, row.weighting): row for row in rows}
-
-
-def chosen_rows(
-    question: Question, numbers: Sequence[Number], policy: str, reading: str
-) -> Iterator[Sequence[Estimate]]:
-    """Yield, strategy by strategy, the chosen numbers in every segment of the question; see chosen_numbers."""
+    question = _overall(question)
     creatives_G = creatives_of(question.totals, question.segments)
     known, scored, everybody = bases(question, creatives_G)
     last = len(question.readable_policies) - 1
@@ -44,15 +37,16 @@ def chosen_rows(
     answered = {q: answered_sample(question.rows, q, question.segments, creatives_G) for q in {at, last}}
     rates = decision_rates if question.scored is None else sampled_decision_rates
     for s in range(len(question.table.strategies)):
-        found: list[Estimate] = []
-        for weighting in dict.fromkeys(number.weighting for number in numbers):
+        found: dict[Number, Estimate] = {}
+        for weighting in WEIGHTINGS:
             here = {number.metric for number in numbers if number.weighting == weighting}
             mine = View(question, known, answered[at], s, at, reading, weighting)
             whole = View(question, known, answered[last], s, last, reading, weighting)
-            found += label_rates(mine, [metric for metric in (*RATES, VIOLATING_SHARE) if metric.name in here])
+            rows = [*label_rates(mine, [metric for metric in RATES if metric.name in here])]
             drawn = View(scored, known, everybody, s, last, reading, weighting)
-            found += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
-            found += costs(whole) if COST in here else ()
+            rows += rates(whole, drawn, [metric for metric in DECISION_RATES if metric in here])
+            rows += costs(whole) if COST in here else ()
+            found |= {Number(row.metric, weighting): row for row in rows}
         yield found
 
 
