@@ -84,6 +84,12 @@ def cuts_of_days(since: int, until: int, time_zone: str, days: int) -> tuple[int
     return tuple(int(end) for end in midnights(since, until, time_zone)[days - 1 :: days] if since < end < until)
 
 
+def even_cuts_of_days(since: int, until: int, time_zone: str, days: int) -> tuple[int, ...]:
+    """Return the same cuts, less the last one where it leaves less than half of a piece."""
+    cuts = cuts_of_days(since, until, time_zone, days)
+    return cuts[:-1] if cuts and 2 * (until - cuts[-1]) < days * MICROSECONDS_OF_DAY else cuts
+
+
 def local_date(at: int, time_zone: str) -> str:
     """Return the date that the clock shows, as 2026-01-31."""
     return (_EPOCH + timedelta(microseconds=at)).astimezone(_zone(time_zone)).date().isoformat()

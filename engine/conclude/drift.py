@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine import store
-from engine.calendar import cuts_of_days, local_date
+from engine.calendar import even_cuts_of_days, local_date
 from engine.estimate.drift import ScoreDrift, score_drift
 from engine.execute import Needs
 from engine.stages.read import Creatives, creatives_plan
@@ -43,7 +43,7 @@ def drift_stage(run: Run, creatives: Creatives, scored: Scored) -> Drifts | None
     if run.config.series.by == "none" or run.config.creatives.sample is not None:
         return None
     spec, zone = run.prepared.spec, run.config.period.time_zone
-    week, day = (cuts_of_days(spec.since, spec.until, zone, days) for days in (7, 1))
+    week, day = (even_cuts_of_days(spec.since, spec.until, zone, days) for days in (7, 1))
     cuts = week or day
     if not cuts:
         return None

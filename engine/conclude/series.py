@@ -11,17 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.calendar import MICROSECONDS_OF_DAY, cuts_of_days, local_date
+from engine.calendar import MICROSECONDS_OF_DAY, even_cuts_of_days, local_date
 from engine.conclude.drift import Drifts, drift_stage
 from engine.conclude.numbers import Numbers, ask_of, without_training
-from engine.estimate.chosen import chosen_rows
-from engine.estimate.delivery import MACHINE
 from engine.estimate.drift import LabelDrift, label_drift
 from engine.estimate.known import creatives_of
-from engine.estimate.metrics import VIOLATING_SHARE, Number
+from engine.estimate.metrics import VIOLATING_SHARE
+from engine.estimate.over_time import piece_rates
 from engine.estimate.sample import FUTURE, HISTORY
 from engine.read.segments import PIECE, piece_codes
-from engine.records import F64, I64, WEIGHTINGS, Estimate
+from engine.records import F64, I64, Estimate
 from engine.stages.read import Creatives
 from engine.stages.replay import Ground, Wanted, replay_stage
 from engine.stages.run import Run, compared
@@ -31,13 +30,13 @@ from engine.strategy import build_table
 DAYS = {"day": 1, "week": 7, "four_weeks": 28}
 SHOWN = ("leakage_rate", "overkill_rate", "review_rate", "reject_rate")
 STRATEGIES = 4  # are followed: baseline and candidate, then as in the config
-ENOUGH = 10.0  # effective violating labels in the median piece
+ENOUGH = 30.0  # effective violating labels in the median piece
 MOST = 62  # pieces that a picture holds
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The period cut into pieces of equal numbers of local days, the last one perhaps shorter.
+    """The period cut into pieces of equal numbers of local days, the last one up to half shorter or longer.
 
     by : key of DAYS. cuts : instants between the pieces, microseconds since 1970 UTC. starts : local dates.
     days : how long each piece is, in days of 24 hours.
@@ -90,12 +89,9 @@ def series_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground,
     wanted = Wanted(asked, name="series", whole=True, cuts=pieces.cuts)
     question = ask_of(run, replay_stage(run, creatives, scored, ground, wanted), {}).question
     policy = question.readable_policies[-1]
-    metrics = [Number(metric, WEIGHTINGS[0]) for metric in (*SHOWN, VIOLATING_SHARE.name)]
     with run.progress.stage("series", 1) as step:
-        rows = [
-            list(found) for found in chosen_rows(replace(question, inferences=(HISTORY,)), metrics, policy, MACHINE)
-        ]
-        again = next(chosen_rows(replace(question, inferences=(FUTURE,)), metrics[-1:], policy, MACHINE))
+        rows = list(piece_rates(replace(question, inferences=(HISTORY,)), (*SHOWN, VIOLATING_SHARE.name)))
+        again = next(piece_rates(replace(question, inferences=(FUTURE,)), (VIOLATING_SHARE.name,)))
         step(len(question.rows.pi_n))
     return Series(
         pieces,
@@ -114,7 +110,7 @@ def choose_pieces(run: Run, numbers: Numbers) -> Pieces | None:
     Where no cut does, the coarsest that makes two pieces; where nothing is labelled, the finest of at most MOST pieces.
     """
     wanted, spec, zone = run.config.series.by, run.prepared.spec, run.config.period.time_zone
-    every = {by: cuts_of_days(spec.since, spec.until, zone, days) for by, days in DAYS.items()}
+    every = {by: even_cuts_of_days(spec.since, spec.until, zone, days) for by, days in DAYS.items()}
     possible = {by: cuts for by, cuts in every.items() if cuts and (by == wanted or len(cuts) < MOST)}
     if wanted != "auto":
         possible = {by: cuts for by, cuts in possible.items() if by == wanted}

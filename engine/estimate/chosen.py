@@ -11,7 +11,7 @@ from engine.estimate.cost import costs
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.known import KnownTotals, creatives_of
 from engine.estimate.label_rates import label_rates, paired_rates
-from engine.estimate.metrics import COST, DECISION_RATES, RATES, VIOLATING_SHARE, Number
+from engine.estimate.metrics import COST, DECISION_RATES, RATES, Number
 from engine.estimate.policy import bases, policies
 from engine.estimate.question import Question
 from engine.estimate.sample import HISTORY, Sample, answered_sample
@@ -30,14 +30,7 @@ def chosen_numbers(
     ----------
     policy : of the rates that labels are needed for; rates of decisions and cost belong to the creative.
     """
-    for rows in chosen_rows(overall(question), numbers, policy, reading):
-        yield {Number(row.metric, row.weighting): row for row in rows}
-
-
-def chosen_rows(
-    question: Question, numbers: Sequence[Number], policy: str, reading: str
-) -> Iterator[Sequence[Estimate]]:
-    """Yield, strategy by strategy, the chosen numbers in every segment of the question; see chosen_numbers."""
+    question = overall(question)
     last = len(question.readable_policies) - 1
     mine, whole = policies(question, (question.readable_policies.index(policy), last))
     rates = decision_rates if question.scored is None else sampled_decision_rates
@@ -45,14 +38,14 @@ def chosen_rows(
         found: list[Estimate] = []
         for weighting in dict.fromkeys(number.weighting for number in numbers):
             here = {number.metric for number in numbers if number.weighting == weighting}
-            labels = [metric for metric in (*RATES, VIOLATING_SHARE) if metric.name in here]
+            labels = [metric for metric in RATES if metric.name in here]
             decided = [metric for metric in DECISION_RATES if metric in here]
             found += label_rates(Stack(mine, (s,)).views(reading, weighting)[0], labels) if labels else ()
             if decided or COST in here:
                 _, answered, drawn = Stack(whole, (s,)).views(reading, weighting)
                 found += rates(answered, drawn, decided)
                 found += costs(answered) if COST in here else ()
-        yield found
+        yield {Number(row.metric, row.weighting): row for row in found}
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ class QueueDays:
     """Creatives of the period by local day, D of them.
 
     asked_D : sent to review. reviewed_D, late_D : reviewed, or given up on, at the end of that day.
-    waiting_D : in the queue after that. mean_D : days until the review of those sent on the day who were reviewed.
-    ninth_D : days within which nine tenths of all sent on the day were reviewed. NaN where there are none such.
+    waiting_D : in the queue after that. mean_D, ninth_D : days that those sent on the day waited until they were
+    reviewed or given up on, mean and least that nine tenths keep to; NaN where all of them still wait.
     """
 
     asked_D: I64
@@ -37,16 +37,15 @@ def queue_days(count_OD: I64, rules: Sequence[Rule]) -> QueueDays:
     count_OD : creatives by outcome and day of submission. rules : what each outcome means; the others were not queued.
     """
     queued = [o for o, rule in enumerate(rules) if rule.queued]
-    done = [o for o in queued if rules[o].state not in (OVERFLOW, PENDING)]
-    late = [o for o in queued if rules[o].state == OVERFLOW]
+    ended = [o for o in queued if rules[o].state != PENDING]
+    late = [o for o in ended if rules[o].state == OVERFLOW]
     asked_D = count_OD[queued].sum(0)
-    reviewed_D, late_D = (_at_the_end(count_OD, some, rules) for some in (done, late))
-    wait_o = np.array([rules[o].waited for o in done], np.int64)
-    done_oD = count_OD[done]
-    seen_D = done_oD.sum(0)
-    mean_D = np.where(seen_D > 0, wait_o @ done_oD / np.maximum(seen_D, 1), np.nan)
-    waiting_D = np.cumsum(asked_D - reviewed_D - late_D)
-    return QueueDays(asked_D, reviewed_D, late_D, waiting_D, mean_D, _percentile(done_oD, wait_o, asked_D))
+    ended_D, late_D = (_at_the_end(count_OD, some, rules) for some in (ended, late))
+    wait_o, ended_oD = np.array([rules[o].waited for o in ended], np.int64), count_OD[ended]
+    known_D = ended_oD.sum(0)
+    mean_D = np.where(known_D > 0, wait_o @ ended_oD / np.maximum(known_D, 1), np.nan)
+    waiting_D = np.cumsum(asked_D - ended_D)
+    return QueueDays(asked_D, ended_D - late_D, late_D, waiting_D, mean_D, _ninth(ended_oD, wait_o))
 
 
 def _at_the_end(count_OD: I64, some: Sequence[int], rules: Sequence[Rule]) -> I64:
@@ -59,10 +58,11 @@ def _at_the_end(count_OD: I64, some: Sequence[int], rules: Sequence[Rule]) -> I6
     return found_D
 
 
-def _percentile(done_oD: I64, wait_o: I64, asked_D: I64) -> F64:
-    """Return the least wait that nine tenths of all who were sent keep to, NaN where those are not all reviewed."""
-    found_D = np.full(len(asked_D), np.nan)
+def _ninth(ended_oD: I64, wait_o: I64) -> F64:
+    """Return the least wait that nine tenths keep to, NaN where there is nobody."""
+    known_D = ended_oD.sum(0)
+    found_D = np.full(len(known_D), np.nan)
     for wait in np.unique(wait_o)[::-1]:
-        enough: Flags = (10 * done_oD[wait_o <= wait].sum(0) >= 9 * asked_D) & (asked_D > 0)
+        enough: Flags = (10 * ended_oD[wait_o <= wait].sum(0) >= 9 * known_D) & (known_D > 0)
         found_D[enough] = wait
     return found_D

@@ -65,7 +65,7 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class QueueSummary:
-    """What the queues of a strategy do by day, in creatives; mean and ninth are days, None where nobody knows."""
+    """What the queues of a strategy do by day, in creatives. mean, ninth : days waited, None where all still wait."""
 
     strategy: str
     per_day: int

@@ -29,9 +29,10 @@ def over_time(run: RunSummary) -> Section | None:
         return None
     piece = _PIECES[series.by]
     said = (
-        f"The same numbers by {piece} of submission (dates name the first day; the last piece may be shorter): policy "
-        f"{wording.clip(series.policy)}, by creatives, machine alone, this history. Each interval is that of its own "
-        f"{piece} at {100 * run.confidence:g} %, so of many some miss; rates of decisions are counted and have none."
+        f"The same numbers by {piece} of submission (dates name the first day; the last piece may be up to half "
+        f"shorter or longer): policy {wording.clip(series.policy)}, by creatives, machine alone, this history. Each "
+        f"interval is that of its own {piece} at {100 * run.confidence:g} %, so of many some miss; where rates of "
+        "decisions are counted they have none."
     )
     pictures = (
         *(_trend(run, series, metric) for metric in _METRICS),

@@ -16,7 +16,7 @@ _COUNTS = (
     ("given up on", Look(6, "circle")),
     ("waiting after the day", Look(2, "diamond")),
 )
-_WAITS = (("mean of those reviewed", Look(1, "circle")), ("nine tenths of those sent", Look(2, "diamond")))
+_WAITS = (("mean", Look(1, "circle")), ("nine tenths wait no longer", Look(2, "diamond")))
 
 
 def waiting(run: RunSummary) -> Section | None:
@@ -26,8 +26,8 @@ def waiting(run: RunSummary) -> Section | None:
         return None
     said = (
         "Creatives of the period by local day, counted and not estimated; reviewers work at the end of each day. "
-        "Waiting times are those of what was sent on the day: 0 is a review on the same day; “nine tenths” is missing "
-        "where fewer than that were ever reviewed. What the warm-up left in a queue takes capacity but is not counted."
+        "Waiting times are those of what was sent on the day, until it was reviewed (0: on the same day) or given up "
+        "on; what still waits at the end has none. What the warm-up left in a queue takes capacity but is not counted."
     )
     blocks: list[Block] = [Text(said)]
     for i, queue in enumerate(found.queues):
@@ -79,5 +79,5 @@ def _grid(found: WaitingSummary, queue: QueueSummary) -> Grid:
         (Cell(start), *(Cell(wording.count(value), tone="number") for value in values))
         for start, *values in zip(found.starts, *columns, strict=True)
     )
-    head = ("Day", *(name for name, _ in _COUNTS), "mean wait, days", "nine tenths wait up to, days")
+    head = ("Day", *(name for name, _ in _COUNTS), "mean wait, days", "nine tenths up to, days")
     return Grid(wording.clip(queue.strategy), head, (Group("", rows),))

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from estimate.worlds import audit_rows, make_world, question, replayed, strategies
 
-from engine.estimate.chosen import chosen_rows
-from engine.estimate.delivery import MACHINE
 from engine.estimate.drift import LEVEL, label_drift, score_drift
-from engine.estimate.metrics import VIOLATING_SHARE, Number
+from engine.estimate.metrics import VIOLATING_SHARE
+from engine.estimate.over_time import piece_rates
 from engine.estimate.sample import FUTURE
 from engine.records import Estimate
 
@@ -98,7 +97,7 @@ def violating_shares(seed: int, planted: float) -> list[Estimate]:
     found = replayed(world, table)
     rows = audit_rows(world, found.outcome_Sn, (0.2, 0.3, 0.6), seed)
     asked = question(world, rows, found, table, inferences=(FUTURE,))
-    numbers = next(chosen_rows(replace(asked, pair=None), [Number(VIOLATING_SHARE.name, "creatives")], "p", MACHINE))
+    numbers = next(piece_rates(asked, [VIOLATING_SHARE.name]))
     assert [row.segment for row in numbers] == ["all", "a", "b", "c"]
     return list(numbers[1:])
 
