@@ -171,7 +171,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "search": insight.searched.as_plain() if insight.searched else None,
         "verdict": verdict_facts(insight.verdict, config) if insight.verdict else None,
         "versus": dict(insight.versus) or None,
-        "formulas": FORMULAS,
+        "formulas": FORMULAS | {one.metric: one.formula for one in numbers.estimates if one.metric.startswith("mean.")},
     }
 
 

@@ -251,10 +251,10 @@ def repeat(times, estimator, useless=False, redraw=False):
         world = World(generator, 300) if redraw else world
         rows = world.drawn(generator, useless)
         found.append(both(rows, target_of(world.wanted_N), estimator=estimator)["future" if redraw else "history"])
-    value = np.array([one.estimate for one in found])
-    low, high = np.array([one.low for one in found]), np.array([one.high for one in found])
-    bias = (value.mean() - truth) / (value.std(ddof=1) / np.sqrt(times))
-    return float(bias), float(np.mean((low <= truth) & (truth <= high))), float(np.mean(high - low))
+    value = np.array([one.estimate for one in found], float)  # a null is NaN, and covers nothing
+    low, high = np.array([one.low for one in found], float), np.array([one.high for one in found], float)
+    bias = (np.nanmean(value) - truth) / (np.nanstd(value, ddof=1) / np.sqrt(times))
+    return float(bias), float(np.mean((low <= truth) & (truth <= high))), float(np.nanmean(high - low))
 
 
 TIMES = 4000 if os.environ.get("BACKTEST_ALL") else 300

@@ -15,7 +15,7 @@ from engine.estimate.off_policy.outcome_model import predict_outcomes
 from engine.estimate.sample import FUTURE, HISTORY, INFERENCES
 from engine.records import ANY, F64, Estimate, Flags, Segments
 
-FAR = 4.0  # standard errors between Σ 1/propensity and the creatives that it stands for
+FAR = 5.0  # standard errors between Σ 1/propensity and the creatives that it stands for
 FORMULAS = {
     "ips": "(Σ known outcomes + Σ outcome [decision drawn]/propensity) / creatives",
     "snips": "(Σ known outcomes + randomised · Σ outcome [drawn]/propensity / Σ [drawn]/propensity) / creatives",
@@ -80,7 +80,7 @@ def _estimate(side: Side, inference: str, asked: Asked) -> Estimate:
         segment_by="",
         segment="",
         weighting="creatives",
-        reading="machine",
+        reading="after_review",
         metric=f"mean.{asked.outcome}",
         inference=inference,
         estimator=None,
