@@ -121,7 +121,7 @@ def creatives_spec(
     """Return what the read stage reads."""
     columns = config.creatives.columns
     named = {"id": columns.id, "advertiser": columns.advertiser, "submitted_at": columns.submitted_at}
-    optional = ("impressions", "spend", "logged_decision", "logged_final")
+    optional = ("impressions", "spend", "logged_decision", "logged_final", "propensity")
     named |= {key: getattr(columns, key) for key in optional if getattr(columns, key)}
     refused = config.exposure.refused or ""
     framed = [audit.frame.creative_id for audit in audits if audit.frame is not None]

@@ -43,7 +43,7 @@ def test_the_schema_is_one_and_refuses_keys_that_it_does_not_know():
     assert len(found) > 20
     assert all("additionalProperties" in each for each in found)
     assert SCHEMA["properties"]["version"]["const"] == VERSION
-    assert set(SCHEMA["$defs"]["metric"]["enum"]) == set(FORMULAS)
+    assert set(SCHEMA["$defs"]["metric"]["enum"]) == {*FORMULAS, "mean.impressions", "mean.spend"}
     fields = set(Estimate._fields)
     assert set(SCHEMA["$defs"]["added"]["properties"]) == fields
     assert set(SCHEMA["$defs"]["headline"]["properties"]) == fields - {"segment_by", "segment"} | {"truth"}

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.conclude.off_policy import off_policy_numbers
 from engine.config.scoring import ModelSection, ScoresSection
 from engine.config.sections import Config
 from engine.estimate.estimates import estimate_all
@@ -67,7 +68,8 @@ class Asked:
 def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground) -> Numbers:
     """Replay and estimate; where `report.truth` is given, compute the same numbers from it."""
     truth, truth_identity = _truth(run.config)
-    wanted = Wanted(run.prepared.table, pair=compared(run), keep_all=truth is not None, keep_identity=truth_identity)
+    every = truth is not None or run.config.off_policy is not None
+    wanted = Wanted(run.prepared.table, pair=compared(run), keep_all=every, keep_identity=truth_identity)
     replayed = replay_stage(run, creatives, scored, ground, wanted)
     asked = ask_of(run, replayed, scored.billed)
     since = training_end(run, wanted.table)
@@ -75,6 +77,7 @@ def estimate_stage(run: Run, creatives: Creatives, scored: Scored, ground: Groun
     question = replace(asked.question, predictions=assistance.predictions)
     with run.progress.stage("estimate", 1) as step:
         estimates = estimate_all(question, threads=os.cpu_count() or 1)
+        estimates += off_policy_numbers(run.config, replayed, question.readable_policies[-1])
         truths: list[Estimate] = []
         if truth is not None:
             ids, y_nP = read_truth(truth, run.config.policies)

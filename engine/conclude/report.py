@@ -177,7 +177,7 @@ def summarise(run: Run, creatives: Creatives, scored: Scored, numbers: Numbers, 
         "versus": dict(insight.versus) or None,
         "series": insight.series.as_plain() if insight.series else None,
         "waiting": insight.waiting.as_plain() if insight.waiting else None,
-        "formulas": FORMULAS,
+        "formulas": FORMULAS | {one.metric: one.formula for one in numbers.estimates if one.metric.startswith("mean.")},
     }
 
 

@@ -24,6 +24,7 @@ _ENGINE_COLUMNS = (
     "impressions",
     "spend",
     "refused_impressions",
+    "propensity",
     "in_frame",
     "cell",
     "outcome",
@@ -33,7 +34,7 @@ _ENGINE_COLUMNS = (
 
 def name_faults(config: Config) -> list[str]:
     """Return one line for every name that is used and not defined."""
-    faults = [*_policies(config), *_sources(config), *_decisions(config), *_reserved(config)]
+    faults = [*_policies(config), *_sources(config), *_decisions(config), *_off_policy(config), *_reserved(config)]
     sweep = config.sweep
     strategies, rule_faults = compile_strategies(config, swept_strategies(config))
     faults += rule_faults
@@ -141,6 +142,17 @@ def _decisions(config: Config) -> Iterator[str]:
         yield "creatives.decisions: is required where logged_decision is mapped, as in {approved: APPROVE}"
     if config.creatives.columns.logged_final and not config.creatives.columns.logged_decision:
         yield "creatives.columns.logged_decision: is required where logged_final is mapped"
+
+
+def _off_policy(config: Config) -> Iterator[str]:
+    asked, columns = config.off_policy, config.creatives.columns
+    if asked is None:
+        return
+    for name in ("propensity", "logged_decision", *asked.outcomes):
+        if getattr(columns, name) is None:
+            yield f"creatives.columns.{name}: is required where off_policy is asked for"
+    if config.creatives.sample is not None:
+        yield "off_policy: needs the decision of every creative; creatives.sample leaves some without a score"
 
 
 def _reserved(config: Config) -> Iterator[str]:

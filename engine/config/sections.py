@@ -42,6 +42,7 @@ class CreativeColumns(Section):
     spend: str | None = None
     logged_decision: str | None = None
     logged_final: str | None = None
+    propensity: str | None = None
 
 
 class SampleSection(Section):
@@ -165,6 +166,17 @@ class SeriesSection(Section):
     by: Literal["auto", "day", "week", "four_weeks", "none"] = "auto"
 
 
+class OffPolicySection(Section):
+    """What delivered outcomes would have been, where history took decisions by chance and logged with which propensity.
+
+    clip : largest weight 1 / propensity; what it cuts off is bias that no interval holds.
+    """
+
+    outcomes: Annotated[list[Literal["impressions", "spend"]], Field(min_length=1), AfterValidator(each_once)]
+    estimator: Literal["doubly_robust", "snips", "ips"] = "doubly_robust"
+    clip: Annotated[float, Field(ge=1)] | None = None
+
+
 class CompareSection(Section):
     """confidence : of each gate's one-sided bound. looks : how often labels will be judged, declared beforehand."""
 
@@ -250,6 +262,8 @@ class Config(Section):
     cost: CostSection | None = None
     estimate: EstimateSection = EstimateSection()
     series: SeriesSection = SeriesSection()
+
+    off_policy: OffPolicySection | None = None
     compare: CompareSection | None = None
     gates: list[GateSection] = Field(default_factory=list)
     limits: LimitsSection = LimitsSection()

@@ -66,6 +66,23 @@ def exposure_column(table: pa.Table, column: str, unit: float, delivered: F64) -
     return pa.array(np.where(missing, 0, whole).astype(np.int64), mask=missing)
 
 
+def propensity_column(table: pa.Table, column: str, source: str) -> pa.Array:
+    """Return the probability with which history took its decision; 1 where it is null: that was not randomised.
+
+    Raises
+    ------
+    DataError : one that is no number in (0, 1].
+    """
+    number = pc.fill_null(plain_column(table, column).cast(pa.float64()), 1.0).to_numpy()
+    bad = ~((number > 0) & (number <= 1))
+    if bad.any():
+        raise DataError(
+            f"{source}: column {column} (creatives.columns.propensity) has {int(bad.sum())} values outside (0, 1] "
+            f"(first: {number[bad][0]:g}); null says that a decision was not randomised"
+        )
+    return pa.array(number)
+
+
 def as_column(name: str, values: pa.Array | pa.ChunkedArray) -> Column:
     """Turn an Arrow column into what rules read: codes and levels for text, floats for numbers."""
     flat = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

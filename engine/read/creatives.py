@@ -22,6 +22,7 @@ from engine.read.columns import (
     checked_scores,
     exposure_column,
     plain_column,
+    propensity_column,
     text_column,
     time_column,
 )
@@ -36,6 +37,7 @@ from engine.records import I64, LOGGED, Flags, Shard
 ROW = "row"
 IN_FRAME = "in_frame"
 SAMPLED = "sampled"  # drawn for scoring; only where a run scores a sample
+PROPENSITY = "propensity"  # of history's own decision
 REFUSED = "refused_impressions"  # what a user's column says a refused creative would have got
 _EXACT = 2.0**53
 
@@ -133,6 +135,8 @@ def _columns(
             columns[key] = exposure_column(table, spec.columns[key], unit, delivered)
     if spec.refused_column:
         columns[REFUSED] = exposure_column(table, spec.refused_column, 1.0, np.ones(table.num_rows))
+    if PROPENSITY in spec.columns:
+        columns[PROPENSITY] = propensity_column(table, spec.columns[PROPENSITY], source)
     columns[LOGGED] = pa.array(logged)
     columns[IN_FRAME] = pa.array(_in_frame(columns, spec, table.num_rows))
     for name, column in spec.scores.items():

@@ -27,7 +27,8 @@ class LoggedValue:
 class CreativesSpec:
     """What to read and how; the engine's names on the left of `columns`.
 
-    columns : id, advertiser, submitted_at and, where mapped, impressions, spend, logged_decision, logged_final.
+    columns : id, advertiser, submitted_at and, where mapped, impressions, spend, logged_decision, logged_final and
+        propensity.
     readings : what models read, each with an identity of its own. sample : which creatives are scored, None for all.
     scores : score column such as `v1.scam` → column of the lake.
     stratum_when : the audit frame as expressions over attributes; framed : ids of a frame file; both empty: no audit.
@@ -100,7 +101,7 @@ def check_schema(schema: pa.Schema, spec: CreativesSpec, source: str) -> None:
 
 
 def _wanted(spec: CreativesSpec) -> Iterator[tuple[str, str, _Kind]]:
-    kinds = {"submitted_at": _TIME, "impressions": _NUMBER, "spend": _NUMBER}
+    kinds = {"submitted_at": _TIME, "impressions": _NUMBER, "spend": _NUMBER, "propensity": _NUMBER}
     for key, column in spec.columns.items():
         yield f"creatives.columns.{key}", column, kinds.get(key, _WORD)
     for i, column in enumerate(spec.text):

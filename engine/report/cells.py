@@ -59,9 +59,9 @@ def number_cell(number: Number, notes: Notes) -> Cell:
 def written(number: Number) -> tuple[str, str, str]:
     """Return value, interval and truth as text; "" where there is none.
 
-    Rates are percentages, differences of rates are percentage points (pp), `cost` is an amount.
+    Rates are percentages, differences of rates are percentage points (pp), `cost` and means are amounts.
     """
-    paired, amount = number.key.baseline is not None, number.key.metric == "cost"
+    paired, amount = number.key.baseline is not None, number.key.metric.startswith(("cost", "mean."))
     scale, unit = (1.0, "") if amount else (100.0, " pp" if paired else " %")
     places = max(wording.decimals(_width(number, scale)), 0 if amount else 1)
 

@@ -25,6 +25,8 @@ GLOSSES = {
     "delay_compliant": "of compliant exposure, the share withheld while waiting",
     "review_precision": "of what is sent to a human, the share that violates",
     "cost": "in the prices of the config",
+    "mean.impressions": "impressions delivered per creative, from decisions that history took by chance",
+    "mean.spend": "spend delivered per creative, from decisions that history took by chance",
 }
 
 _KEPT_FORMAT = "\u200c\u200d"  # joiners: Persian and emoji need them, and they move nothing

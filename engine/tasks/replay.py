@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import store
-from engine.read.creatives import IN_FRAME, REFUSED
+from engine.read.creatives import IN_FRAME, PROPENSITY, REFUSED
 from engine.read.segments import Medians, cell_codes, piece_codes
-from engine.records import I16, I64, NOT_ASKED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
+from engine.records import I16, I64, LOGGED, NOT_ASKED, WEIGHTS, Receipt, ScoreTable, Segments, Shard, Totals
 from engine.replay.replay import Creatives, replay, sum_whole
 from engine.replay.weights import Exposure, impute, stack_weights
 from engine.strategy import StrategyTable
@@ -151,7 +151,8 @@ def _guess(table: pa.Table, name: str, medians: Medians | None, cell_N: I64) -> 
 
 
 def _kept_rows(table: pa.Table, creatives: Creatives, plan: ReplayPlan, kept: I64, outcome_Sn: I16) -> pa.Table:
-    chosen = table.select(["creative_id", "advertiser_id", "submitted_at"]).take(pa.array(kept))
+    randomised = [PROPENSITY, LOGGED] if PROPENSITY in table.column_names else []
+    chosen = table.select(["creative_id", "advertiser_id", "submitted_at", *randomised]).take(pa.array(kept))
     columns = {name: chosen[name] for name in chosen.column_names}
     columns["cell"] = pa.array(creatives.cell_N[kept])
     columns |= {name: pa.array(creatives.weight_NW[kept, w]) for w, name in enumerate(WEIGHTS)}

@@ -1,0 +1,1 @@
+"""What outcomes would have been under other decisions, where history randomised its own with logged propensities."""
