@@ -52,7 +52,7 @@ def off_policy_numbers(config: Config, replayed: Replayed, policy: str) -> list[
         for name, target in targets.items():
             log = as_it_was if name == LOGGED else rows
             found = off_policy_estimates(log, {name: target}, replayed.segments, member_GN, wanted)
-            out += [replace(one, policy=policy) for one in found]
+            out += [one._replace(policy=policy) for one in found]
     return out
 
 

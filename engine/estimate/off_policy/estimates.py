@@ -68,7 +68,7 @@ def off_policy_estimates(
             side = Side(within, match(within, target.only(chosen_N), asked.clip), predicted_N[chosen_N])
             for inference in INFERENCES:
                 found = _estimate(side, inference, asked)
-                yield replace(found, strategy=strategy, segment_by=segments.by[g], segment=segments.name[g])
+                yield found._replace(strategy=strategy, segment_by=segments.by[g], segment=segments.name[g])
 
 
 def _estimate(side: Side, inference: str, asked: Asked) -> Estimate:
@@ -100,12 +100,11 @@ def _estimate(side: Side, inference: str, asked: Asked) -> Estimate:
     )
     if empty.null_reason is not None:
         least, most = _bounds(side, inference, asked)
-        return replace(empty, least=least, most=most)
+        return empty._replace(least=least, most=most)
     bounded = _interval(side, inference, asked)
     weight_N = side.match.weight_N + side.match.settled_N
     used_N = weight_N * np.where(side.match.settled_N, side.match.value_N, side.rows.outcome_N)
-    return replace(
-        empty,
+    return empty._replace(
         estimator=f"{asked.estimator}/t",
         estimate=bounded.mean,
         low=bounded.low,
