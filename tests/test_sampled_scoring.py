@@ -97,9 +97,10 @@ def test_labelled_creatives_alone_give_the_same_leakage_rate_and_interval_at_a_f
     compared = 0
     for key, row in theirs.items():
         if key[KEY.index("metric")] in LABEL_RATES and row["baseline"] is None and row["estimate"] is not None:
-            assert {x: mine[key][x] for x in ("estimate", "low", "high", "labels", "estimator", "support")} == {
-                x: row[x] for x in ("estimate", "low", "high", "labels", "estimator", "support")
-            }
+            for name in ("labels", "estimator", "support"):
+                assert mine[key][name] == row[name]
+            for name in ("estimate", "low", "high"):  # of rows, or of their sums
+                assert mine[key][name] == pytest.approx(row[name], rel=1e-9)
             compared += 1
     assert compared > 50
 

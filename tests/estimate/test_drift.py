@@ -116,8 +116,8 @@ def test_label_rates_that_do_not_differ_are_seldom_said_to_and_a_planted_rise_is
 
 def test_a_rise_is_named_where_it_is_and_too_few_labels_say_nothing():
     numbers = violating_shares(1, 0.0)
-    shifted = [replace(numbers[0], estimate=0.5, low=0.38, high=0.62), *numbers[1:]]
+    shifted = [numbers[0]._replace(estimate=0.5, low=0.38, high=0.62), *numbers[1:]]
     assert label_drift(shifted, 0.95).piece == 0
-    few = [replace(row, effective_events=1.0) for row in numbers[:2]] + numbers[2:]
+    few = [row._replace(effective_events=1.0) for row in numbers[:2]] + numbers[2:]
     assert label_drift(few, 0.95) == label_drift([], 0.95)
     assert label_drift(few, 0.95).p is None
