@@ -336,9 +336,15 @@ def _asking(config: Config, table: StrategyTable, *, guarded: bool) -> StrategyT
 
 
 def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> None:
-    """Refuse rules that take a text attribute for a number, or the reverse."""
+    """Refuse rules that take a text attribute for a number, or the reverse, and post-strata of what is not text."""
     here = [name for name in config.creatives.attributes if name in schema.names]
-    faults = kind_faults(table.strategies, {name: _is_numeric(schema.field(name).type) for name in here})
+    numeric = {name: _is_numeric(schema.field(name).type) for name in here}
+    faults = list(kind_faults(table.strategies, numeric))
+    faults += [
+        f"estimate.post_strata: {name} holds numbers; only the values of text attributes are counted"
+        for name in config.estimate.post_strata or ()
+        if numeric.get(name)
+    ]
     if lines := tuple(dict.fromkeys(faults)):
         raise UsageError(*lines)
 

@@ -159,7 +159,16 @@ def make_question(
         unmapped=unmapped,
         reviewer_error=run.prepared.reviewer_error,
         small=SmallSegments(**config.estimate.small_segments.model_dump()),
+        post_strata=_post_strata(run, replayed),
     )
+
+
+def _post_strata(run: Run, replayed: Replayed) -> tuple[str, ...]:
+    """Return what rates are calibrated by: nothing where sums are of all alone, or count what rates leave out."""
+    end = training_end(run, replayed.wanted.table)
+    if replayed.wanted.whole or (end is not None and end > run.config.period.from_):
+        return ()
+    return tuple(run.config.estimate.post_strata or ())
 
 
 def _truth(config: Config) -> tuple[pa.Table | None, str]:

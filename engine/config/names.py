@@ -126,9 +126,12 @@ def _sources(config: Config) -> Iterator[str]:
         yield "creatives.sample: needs `labels` and `audits`: without them a sample answers nothing"
     if config.creatives.sample and config.report.truth:
         yield "report.truth: needs every creative scored; remove it or creatives.sample"
-    for name in config.estimate.segments or ():
-        if name not in config.creatives.attributes:
-            yield f"estimate.segments: unknown attribute {name}{did_you_mean(name, config.creatives.attributes)}"
+    for key, names in (("segments", config.estimate.segments), ("post_strata", config.estimate.post_strata)):
+        for name in names or ():
+            if name not in config.creatives.attributes:
+                yield f"estimate.{key}: unknown attribute {name}{did_you_mean(name, config.creatives.attributes)}"
+    if config.estimate.post_strata and config.estimate.estimator == "difference":
+        yield "estimate.post_strata: calibrates Hájek ratios; remove it or estimate.estimator"
 
 
 def _decisions(config: Config) -> Iterator[str]:

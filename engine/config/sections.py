@@ -151,13 +151,17 @@ class SmallSegmentsSection(Section):
 
 
 class EstimateSection(Section):
-    """`estimator` of rates that labels are needed for: `auto` is the rule in engine/estimate/README.md."""
+    """`estimator` of rates that labels are needed for: `auto` is the rule in engine/estimate/README.md.
+
+    post_strata : text attributes by whose combinations such rates are calibrated to counted creatives.
+    """
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     segments: Names | None = None
     small_segments: SmallSegmentsSection = SmallSegmentsSection()
     rules: bool = True
     estimator: Literal["auto", "hajek", "difference"] = "auto"
+    post_strata: Annotated[Names, Field(min_length=1)] | None = None
 
 
 class SeriesSection(Section):

@@ -129,4 +129,4 @@ def _with_pair(question: Question, pair: Pair) -> Question:
 
 def overall(question: Question) -> Question:
     """Return the question about all creatives alone, of this history alone."""
-    return replace(within(question, 0), inferences=(HISTORY,), pair=None, predictions=None)
+    return replace(within(question, 0), inferences=(HISTORY,), pair=None, predictions=None, post_strata=())

@@ -20,10 +20,11 @@ from engine.estimate.decision_pairs import paired_decision_rates
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.interval import Intervals
 from engine.estimate.known import creatives_of
-from engine.estimate.label_rates import label_rates, paired_rates
+from engine.estimate.label_rates import by_inference, label_rates, paired_rates
 from engine.estimate.metrics import COST, RATES, Metric, Number
 from engine.estimate.pair import correlation, mover
 from engine.estimate.policy import bases
+from engine.estimate.post_strata import calibrated_sample
 from engine.estimate.question import Question
 from engine.estimate.ratio import hajek
 from engine.estimate.sample import answered_sample
@@ -115,10 +116,11 @@ def _sides(asked: Question, wanted: Contrast, creatives_G: F64) -> tuple[Sides, 
     by_label = any(metric.name == wanted.number.metric for metric in RATES)
     q = asked.readable_policies.index(wanted.policy) if by_label else len(asked.readable_policies) - 1
     answered = answered_sample(asked.rows, q, asked.segments, creatives_G)
+    calibrated = calibrated_sample(asked, answered)
     reading, weighting = wanted.reading, wanted.number.weighting
     baseline, candidate = (
         (
-            View(asked, known, answered, s, q, reading, weighting),
+            View(asked, known, answered, s, q, reading, weighting, calibrated=calibrated),
             View(scored, known, everybody, s, q, reading, weighting),
         )
         for s in asked.pair
@@ -130,6 +132,7 @@ def _label_rows(sides: Sides, metric: Metric, factor: float) -> list[Estimate]:
     mine, theirs = sides.candidate[0], sides.baseline[0]
     if factor == 0.0:
         return list(label_rates(mine, [metric]))
+    mine, theirs = (by_inference(view)[0] for view in (mine, theirs))  # the question asks one
     one, other = (hajek(v.sample, *metric.parts(v.terms()), metric.bounds(v.given, v.occurs_O)) for v in (mine, theirs))
     residual_m = one.residual_m - factor * other.residual_m
     inference = mine.question.inferences[0]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.estimate.block import Block, Subject, empty_block, rows_of
 from engine.estimate.bounds import difference_limits, rate_limits
@@ -13,6 +14,7 @@ from engine.estimate.difference import assisted, assisted_pair, predicted_parts
 from engine.estimate.interval import Intervals, enough
 from engine.estimate.metrics import RATES, Metric, Terms
 from engine.estimate.pair import Difference, difference, difference_intervals
+from engine.estimate.post_strata import PostStratified
 from engine.estimate.ratio import Judged, Ratio, hajek_points, ratio_intervals
 from engine.estimate.sample import HISTORY
 from engine.estimate.view import View
@@ -24,6 +26,7 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
     values = view.terms()
     leans = bool(view.imputed_OG.any())
     others = (view.terms(0.0), view.terms(2.0)) if leans else ()
+    parts = by_inference(view)
     for metric in metrics:
         uses_O = metric.uses(view.given)
         null = view.null_reasons(uses_O, owed=metric.owed)
@@ -31,28 +34,61 @@ def label_rates(view: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estim
         if all(null):
             yield from _nothing(view, subject, null)
             continue
-        ratio = view.ratio(metric, values)
-        null = _where_filled(metric, null, ratio)
-        notes = (
-            view.leaning(uses_O, *(hajek_points(view.sample, *metric.parts(other)) for other in others))
-            if leans
-            else []
+        for mine in parts:
+            yield from _rate(mine, subject, metric, (values, *others), null)
+
+
+def by_inference(view: View) -> list[View]:
+    """Return the views that rates come from, each with its questions: those of this history from calibrated weights.
+
+    Labels that are corrected for reviewer error keep the weights of the design.
+    """
+    question, calibrated = view.question, view.calibrated
+    if calibrated is None or view.error is not None:
+        return [view]
+    plain = replace(view, calibrated=None)
+    return [
+        replace(
+            plain,
+            question=replace(question, inferences=(inference,)),
+            sample=calibrated if inference == HISTORY else view.sample,
         )
-        for inference in view.question.inferences:
-            best, used_G = _assisted(view, metric, ratio, inference)
-            judged = ratio_intervals(view.sample, best, inference, view.question.confidence)
-            drowned = view.drowned(ratio, judged, inference)
-            block = _block("hajek" + view.suffix, best, judged, list(null))
-            block.estimator = np.where(used_G, "difference", block.estimator)
-            block.support = view.support(uses_O)
-            block.bound(rate_limits(view, metric, best, judged.intervals, inference), drowned)
-            _tell(block, judged, notes)
-            if inference == HISTORY and ratio.correction is None:
-                fitted = view.fitted(*metric.parts(values))
-                misfits = view.misfits(fitted, judged.intervals.low, judged.intervals.high)
-                _tell(block, Judged(judged.intervals, []), misfits, support=False)
-            _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
-            yield from rows_of(block, subject, inference, view.question)
+        for inference in question.inferences
+    ]
+
+
+def _named(estimator: str, view: View) -> str | NDArray[np.str_]:
+    """Return what an estimator is called, by segment where weights are calibrated in some of them."""
+    if isinstance(view.sample, PostStratified):
+        return np.where(view.sample.calibrated_G, f"{estimator}+post_strata", estimator)
+    return estimator + view.suffix
+
+
+def _rate(
+    view: View, subject: Subject, metric: Metric, values: Sequence[Terms], null: Sequence[str | None]
+) -> Iterator[Estimate]:
+    """Yield one rate. values : the terms, and those with none and with twice of the imputed exposure, if any."""
+    plain, *others = values
+    uses_O = metric.uses(view.given)
+    ratio = view.ratio(metric, plain)
+    null = _where_filled(metric, null, ratio)
+    points = [hajek_points(view.sample, *metric.parts(other)) for other in others]
+    notes = view.leaning(uses_O, *points) if points else []
+    for inference in view.question.inferences:
+        best, used_G = _assisted(view, metric, ratio, inference)
+        judged = ratio_intervals(view.sample, best, inference, view.question.confidence)
+        drowned = view.drowned(ratio, judged, inference)
+        block = _block(_named("hajek", view), best, judged, list(null))
+        block.estimator = np.where(used_G, "difference", block.estimator)
+        block.support = view.support(uses_O)
+        block.bound(rate_limits(view, metric, best, judged.intervals, inference), drowned)
+        _tell(block, judged, notes)
+        if inference == HISTORY and ratio.correction is None:
+            fitted = view.fitted(*metric.parts(plain))
+            misfits = view.misfits(fitted, judged.intervals.low, judged.intervals.high)
+            _tell(block, Judged(judged.intervals, []), misfits, support=False)
+        _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
+        yield from rows_of(block, subject, inference, view.question)
 
 
 def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RATES) -> Iterator[Estimate]:
@@ -60,6 +96,7 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
     mine, theirs = candidate.terms(), baseline.terms()
     leans = bool(candidate.imputed_OG.any() or baseline.imputed_OG.any())
     others = [(candidate.terms(times), baseline.terms(times)) for times in (0.0, 2.0)] if leans else []
+    parts = list(zip(by_inference(candidate), by_inference(baseline), strict=True))
     for metric in metrics:
         uses, uses_b = metric.uses(candidate.given), metric.uses(baseline.given)
         null = candidate.null_reasons(uses, owed=metric.owed)
@@ -68,42 +105,50 @@ def paired_rates(candidate: View, baseline: View, metrics: Sequence[Metric] = RA
         if all(null):
             yield from _nothing(candidate, subject, null)
             continue
-        ratio, ratio_b = candidate.ratio(metric, mine), baseline.ratio(metric, theirs)
-        null = _where_filled(metric, null, ratio, ratio_b)
-        sides, ratios = (candidate, baseline), (ratio, ratio_b)
-        pair = difference(candidate.sample, ratio_b, ratio)
-        notes = _paired_leaning(metric, candidate, baseline, others)
-        counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
-        swaps_G = candidate.swaps_with(baseline, *counted)
-        for inference in candidate.question.inferences:
-            best, used_G = _assisted_pair(metric, pair, (baseline, ratio_b), (candidate, ratio), inference)
-            judged = difference_intervals(
-                candidate.sample, best, ratio_b, ratio, inference, candidate.question.confidence
-            )
-            found = judged.intervals
-            same = Intervals(
-                np.where(swaps_G, found.low, 0.0),
-                np.where(swaps_G, found.high, 0.0),
-                np.where(swaps_G, found.rule, "no_swap"),
-            )
-            drowned = [
-                a or b
-                for a, b in zip(
-                    *(v.drowned(r, None, inference) for v, r in zip(sides, ratios, strict=True)), strict=True
-                )
-            ]
-            block = _block("hajek_paired" + candidate.suffix, ratio, Judged(same, judged.warnings), list(null))
-            block.estimator = np.where(used_G & swaps_G, "difference_paired", block.estimator)
-            block.estimate = np.where(swaps_G, best.estimate, 0.0)
-            block.size, block.events = pair.size, pair.events
-            block.support = np.minimum(candidate.support(uses), baseline.support(uses_b))
-            block.bound(difference_limits(sides, ratios, best, same, metric, inference), drowned)
-            _tell(block, judged, notes)
-            if inference == HISTORY and ratio.correction is None:
-                fitted = candidate.fitted(*metric.parts(mine)) - baseline.fitted(*metric.parts(theirs))
-                misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same.low, same.high)
-                _tell(block, Judged(same, []), misfits, support=False)
-            yield from rows_of(block, subject, inference, candidate.question)
+        for sides in parts:
+            yield from _paired_rate(sides, subject, metric, ((mine, theirs), *others), null)
+
+
+def _paired_rate(
+    sides: tuple[View, View],
+    subject: Subject,
+    metric: Metric,
+    values: Sequence[tuple[Terms, Terms]],
+    null: Sequence[str | None],
+) -> Iterator[Estimate]:
+    """Yield one difference of candidate and baseline (`sides`, in this order). values : as in _rate, of both."""
+    (candidate, baseline), ((mine, theirs), *others) = sides, values
+    ratios = ratio, ratio_b = candidate.ratio(metric, mine), baseline.ratio(metric, theirs)
+    null = _where_filled(metric, null, ratio, ratio_b)
+    pair = difference(candidate.sample, ratio_b, ratio)
+    notes = _paired_leaning(metric, candidate, baseline, others)
+    counted = metric.per_outcome(baseline.given), metric.per_outcome(candidate.given)
+    swaps_G = candidate.swaps_with(baseline, *counted)
+    for inference in candidate.question.inferences:
+        best, used_G = _assisted_pair(metric, pair, (baseline, ratio_b), (candidate, ratio), inference)
+        judged = difference_intervals(candidate.sample, best, ratio_b, ratio, inference, candidate.question.confidence)
+        found = judged.intervals
+        same = Intervals(
+            np.where(swaps_G, found.low, 0.0),
+            np.where(swaps_G, found.high, 0.0),
+            np.where(swaps_G, found.rule, "no_swap"),
+        )
+        drowned = [
+            a or b
+            for a, b in zip(*(v.drowned(r, None, inference) for v, r in zip(sides, ratios, strict=True)), strict=True)
+        ]
+        block = _block(_named("hajek_paired", candidate), ratio, Judged(same, judged.warnings), list(null))
+        block.estimator = np.where(used_G & swaps_G, "difference_paired", block.estimator)
+        block.estimate = np.where(swaps_G, best.estimate, 0.0)
+        block.size, block.events = pair.size, pair.events
+        block.support = np.minimum(*(side.support(metric.uses(side.given)) for side in sides))
+        block.bound(difference_limits(sides, ratios, best, same, metric, inference), drowned)
+        _tell(block, judged, notes)
+        if inference == HISTORY and ratio.correction is None:
+            fitted = candidate.fitted(*metric.parts(mine)) - baseline.fitted(*metric.parts(theirs))
+            misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same.low, same.high)
+            _tell(block, Judged(same, []), misfits, support=False)
+        yield from rows_of(block, subject, inference, candidate.question)
 
 
 def _assisted(view: View, metric: Metric, ratio: Ratio, inference: str) -> tuple[Ratio, Flags]:
@@ -153,7 +198,7 @@ def _nothing(view: View, subject: Subject, null: list[str | None]) -> Iterator[E
         yield from rows_of(empty_block(null), subject, inference, view.question)
 
 
-def _block(estimator: str, ratio: Ratio, judged: Judged, null: list[str | None]) -> Block:
+def _block(estimator: str | NDArray[np.str_], ratio: Ratio, judged: Judged, null: list[str | None]) -> Block:
     return Block(
         estimator, ratio.estimate, judged.intervals, ratio.labels, ratio.size, ratio.events, np.zeros(len(null)), null
     )

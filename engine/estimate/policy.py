@@ -11,6 +11,7 @@ import numpy as np
 from engine.estimate.condensed import Condensed
 from engine.estimate.condenser import Condenser, condenser_of
 from engine.estimate.known import KnownTotals, creatives_of, estimated_totals, sum_segments
+from engine.estimate.post_strata import PostStratified, calibrated_sample
 from engine.estimate.question import Question
 from engine.estimate.sample import Sample, answered_sample, drawn_sample, sample_of_all
 from engine.estimate.view import View
@@ -39,6 +40,11 @@ class Policy:
         return self.question.prices.weighting if self.question.prices else self.question.weightings[0]
 
     @cached_property
+    def calibrated(self) -> PostStratified | None:
+        """The answered rows with weights calibrated to post-strata, None where the question names none."""
+        return calibrated_sample(self.question, self.answered)
+
+    @cached_property
     def condensers(self) -> Mapping[str, tuple[Condenser | None, Condenser | None]]:
         """What condenses the answered rows and those of everybody, by weighting.
 
@@ -62,7 +68,8 @@ class Policy:
 
     def view(self, strategy: int, reading: str, weighting: str) -> View:
         """Return where the numbers of a strategy come from that read labels row by row."""
-        return View(self.question, self.known, self.answered, strategy, self.policy, reading, weighting)
+        place = strategy, self.policy, reading, weighting
+        return View(self.question, self.known, self.answered, *place, calibrated=self.calibrated)
 
     def drawn(self, view: View) -> View:
         """Return the same of all creatives that were drawn or scored."""

@@ -37,6 +37,7 @@ class Question:
     scored : the sample that stands for all creatives where not all are scored; then no total by decision is known.
     predictions : what the difference estimator leans on; without them rates are Hájek's.
     small : what becomes of segments with few labels.
+    post_strata : attributes whose combinations weights are calibrated to, see `post_strata`; none where it is empty.
     of_G : the strategy that each segment belongs to, where several stand side by side (see `stack`).
     """
 
@@ -57,6 +58,7 @@ class Question:
     reviewer_error: Mapping[str, ReviewerError] = field(default_factory=dict)
     predictions: Predictions | None = None
     small: SmallSegments = field(default_factory=SmallSegments)
+    post_strata: tuple[str, ...] = ()
     of_G: tuple[str, ...] = ()
 
     @property

@@ -119,6 +119,10 @@ class Sample:
             return self._clusters_drawn(self.weight_m * residual_m, variance)
         return np.maximum(variance.sum(1), 0.0), self._satterthwaite(whole, fourth)
 
+    def unexplained(self, residual_m: F64) -> F64:
+        """Return what varies of residuals: all of them, where no count of creatives explains a part (`post_strata`)."""
+        return residual_m
+
     def _clusters_drawn(self, u: F64, variance: F64) -> tuple[F64, F64]:
         """Return variance and degrees of freedom where some strata drew clusters."""
         strata, units, H = self.strata, self.units, len(self.strata.take_H)

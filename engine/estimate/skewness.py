@@ -33,7 +33,7 @@ def bound_shift(sample: Sample, residual_m: F64, inference: str, level: float) -
 
 def _of_audit(sample: Sample, residual_m: F64) -> tuple[F64, F64, F64]:
     """Return variance, third moment and covariance with the variance's estimate, as the audits drew."""
-    strata, u_m = sample.strata, sample.weight_m * residual_m
+    strata, u_m = sample.strata, sample.weight_m * sample.unexplained(residual_m)
     variance = sample.history_spread(residual_m)[0]
     none = np.zeros(sample.segments)
     if strata.clustered or sample.clustered:

@@ -32,7 +32,7 @@ class Stack:
     def views(self, reading: str, weighting: str) -> tuple[View, View, View]:
         """Return where label rates come from; and rates of decisions: of the answered rows, and of everybody.
 
-        The difference estimator reads row by row, and so do decisions of a scored sample.
+        The difference estimator and post-strata read row by row, and so do decisions of a scored sample.
         """
         policy, question = self.policy, self.policy.question
         rows = policy.view(self.strategies[0], reading, weighting)
@@ -42,7 +42,8 @@ class Stack:
         if len(self.strategies) > 1:
             abreast, known = self._abreast
             mine, drawn = (replace(view, question=abreast, known=known) for view in (mine, drawn))
-        return mine if question.predictions is None else rows, rows if question.scored is not None else mine, drawn
+        labelled = rows if question.predictions is not None or question.post_strata else mine
+        return labelled, rows if question.scored is not None else mine, drawn
 
     def of_each(self, reading: str, weighting: str) -> list[View]:
         """Return a view of every strategy's answered rows, row by row where a sample is scored."""
@@ -104,7 +105,7 @@ def stacks(policy: Policy) -> list[tuple[int, ...]]:
     """Return all strategies in stacks; each alone where its numbers are not sums by outcome."""
     question, known = policy.question, policy.known
     summed = all(None not in pair for pair in policy.condensers.values())
-    if not summed or question.predictions is not None:
+    if not summed or question.predictions is not None or question.post_strata:
         return [(s,) for s in range(len(question.table.strategies))]
     found: dict[str, list[int]] = {}
     for s, (strategy, rules) in enumerate(zip(question.table.strategies, question.table.rules, strict=True)):

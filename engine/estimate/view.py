@@ -11,6 +11,7 @@ import numpy as np
 from engine.estimate.delivery import Delivery, delivery
 from engine.estimate.known import KnownTotals, any_swap
 from engine.estimate.metrics import Metric, Mixture, Terms, terms
+from engine.estimate.post_strata import PostStratified
 from engine.estimate.question import Question
 from engine.estimate.ratio import Judged, Ratio, hajek, ratio_intervals
 from engine.estimate.reviewer_error import Corrected, corrected_labels, corrected_ratio
@@ -22,7 +23,10 @@ LEANS = "leans on exposure.refused"
 
 @dataclass(frozen=True)
 class View:
-    """Where all numbers of a strategy come from. Arrays over outcomes (O) and segments (G)."""
+    """Where all numbers of a strategy come from. Arrays over outcomes (O) and segments (G).
+
+    calibrated : the sample that rates of this history stand on, where weights are calibrated to post-strata.
+    """
 
     question: Question
     known: KnownTotals
@@ -31,6 +35,7 @@ class View:
     policy: int
     reading: str
     weighting: str
+    calibrated: PostStratified | None = None
 
     @property
     def name(self) -> str:

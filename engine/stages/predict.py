@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import store
+from engine.estimate.post_strata import post_strata_words
 from engine.estimate.predictions import Predictions, Predictor, codes_of, fit_predictors
 from engine.estimate.question import Question
 from engine.execute import Needs
@@ -48,6 +49,8 @@ def predict_stage(
     ----------
     kept : the replay's rows that the question's labelled ones come from. since : see PredictPlan.
     """
+    if question.post_strata:
+        return Assistance(None, post_strata_words(question.post_strata))
     names = [name for name in kept.column_names if "." in name]
     strategies = tuple(s for s, strategy in enumerate(question.table.strategies) if not strategy.memory)
     reason = _refusal(run, names, strategies)
@@ -84,6 +87,8 @@ def predict_stage(
 
 def _refusal(run: Run, names: Sequence[str], strategies: Sequence[int]) -> str:
     """Return why there can be no predictions, or nothing."""
+    if run.config.estimate.post_strata:
+        return "estimate.post_strata counts creatives from inside a model's training, and rates leave them out"
     if run.config.estimate.estimator == "hajek":
         return "estimate.estimator says so"
     if run.config.creatives.sample is not None:

@@ -20,6 +20,7 @@ from estimate.r_survey.store import STORED, ask_r, seeded_draws, write_draws
 from engine.estimate.decision_rates import decision_rate
 from engine.estimate.delivery import AFTER_REVIEW
 from engine.estimate.known import sum_segments
+from engine.estimate.post_strata import post_stratified
 from engine.estimate.ratio import Ratio, hajek
 from engine.estimate.sample import Sample, answered_sample, drawn_sample
 from engine.estimate.view import View
@@ -80,6 +81,26 @@ def test_an_endless_population_has_the_variance_without_correction(drawn, said, 
     expected = errors(said[f"{design}_uncorrected"])
     np.testing.assert_allclose(np.sqrt(sample.history_spread(ratio.residual_m)[0]), expected, **EQUAL)
     assert (np.array(expected) > errors(said[design])).all()
+
+
+@pytest.mark.parametrize(
+    ("design", "correction"),
+    [("srs", True), ("srs", False), ("stratified", True), ("stratified", False), ("cluster", True)],
+)
+def test_calibrated_weights_give_the_ratios_of_r_and_their_standard_errors(drawn, said, design, correction):
+    people = drawn[0]
+    plain, _ = judged(people, drawn[1][design], correction=correction)
+    category_m = people.decision_N[plain.rows_n[plain.at_m]]
+    framed_GK = np.stack([np.bincount(people.decision_N[inside], minlength=3) for inside in _inside(people)])
+    sample = post_stratified(plain, category_m, framed_GK.astype(float), least=1)
+    ratio = hajek(sample, people.a_N[sample.rows_n], people.b_N[sample.rows_n])
+    asked = said[f"{design}{'' if correction else '_uncorrected'}_calibrated"]
+    np.testing.assert_allclose(ratio.estimate, points(asked), **EQUAL)
+    np.testing.assert_allclose(np.sqrt(sample.history_spread(ratio.residual_m)[0]), errors(asked), **EQUAL)
+
+
+def _inside(people: Population) -> list[np.ndarray]:
+    return [np.ones(len(people.inside_N), bool), people.inside_N == 1]
 
 
 @pytest.mark.parametrize(("name", "design"), [("with_replacement", "cluster"), ("advertisers", "stratified")])

@@ -13,6 +13,16 @@ ratio <- function(design) {
   c(all = coef(all)[[1]], all_se = SE(all)[[1]], inside = coef(inside)[[1]], inside_se = SE(inside)[[1]])
 }
 
+# Weights calibrated to the counts of decisions: of all creatives, and of those inside.
+calibrated <- function(design) {
+  counts <- read("categories")
+  totals <- aggregate(count ~ decision, counts, sum)
+  all <- ratio(postStratify(design, ~decision, data.frame(decision = totals$decision, Freq = totals$count)))
+  apart <- data.frame(category = interaction(counts$decision, counts$inside), Freq = counts$count)
+  inside <- ratio(postStratify(update(design, category = interaction(decision, inside)), ~category, apart))
+  c(all[c("all", "all_se")], inside[c("inside", "inside_se")])
+}
+
 # Units that are certain stand in a stratum of their own, where nothing varies. Units are named so that their names sort
 # as they stand: survey 4.1 sums clusters in the order of names and takes their factors 1 - pi in that of rows.
 apart <- function(d) transform(d, stratum = paste(stratum, prob >= 1), unit = sprintf("%06d", unit))
@@ -20,9 +30,14 @@ apart <- function(d) transform(d, stratum = paste(stratum, prob >= 1), unit = sp
 found <- list()
 for (name in c("srs", "stratified", "cluster")) {
   d <- read(name)
-  found[[name]] <- ratio(svydesign(~unit, strata = ~stratum, nest = TRUE, fpc = ~units, probs = ~prob, data = d))
-  if (name != "cluster")
-    found[[paste0(name, "_uncorrected")]] <- ratio(svydesign(~unit, strata = ~stratum, nest = TRUE, probs = ~prob, data = d))
+  design <- svydesign(~unit, strata = ~stratum, nest = TRUE, fpc = ~units, probs = ~prob, data = d)
+  found[[name]] <- ratio(design)
+  found[[paste0(name, "_calibrated")]] <- calibrated(design)
+  if (name != "cluster") {
+    design <- svydesign(~unit, strata = ~stratum, nest = TRUE, probs = ~prob, data = d)
+    found[[paste0(name, "_uncorrected")]] <- ratio(design)
+    found[[paste0(name, "_uncorrected_calibrated")]] <- calibrated(design)
+  }
 }
 d <- read("poisson")
 found$poisson <- ratio(svydesign(~1, fpc = ~prob, data = d, pps = poisson_sampling(d$prob)))

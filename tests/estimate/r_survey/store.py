@@ -31,6 +31,9 @@ def write_draws(folder: Path) -> str:
         write_columns(people, drawing, folder / f"{name}.csv")
     lines = ["decision,count", *(f"{i},{count}" for i, count in enumerate(np.bincount(people.decision_N)))]
     (folder / "decisions.csv").write_text("\n".join(lines) + "\n")
+    every = np.bincount(people.inside_N * 3 + people.decision_N, minlength=6)
+    lines = ["decision,inside,count", *(f"{i % 3},{i // 3},{count}" for i, count in enumerate(every))]
+    (folder / "categories.csv").write_text("\n".join(lines) + "\n")
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.csv")))).hexdigest()
 
 
