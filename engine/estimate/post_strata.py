@@ -5,9 +5,9 @@ and S_k the labelled ones there, every weight is multiplied by g = N_k / Σ_{S_k
 category as it is. What g says of a category is known, so the variance of Σ w̃ g u is that of Σ w̃ g (u − ū_k), with ū_k
 the weighted mean over S_k and u the linearised residual: only what categories do not explain varies.
 
-Source: Särndal, Swensson, Wretman 1992, section 7.6 (post-strata, g weights in the variance: eq. 6.6.4 and 7.6.5);
-Valliant 1993, J. Am. Stat. Assoc. 88, 89–96. It is what `postStratify` and `svyratio` of R's survey do; there the
-categories within a segment are `interaction(category, inside)`, so that a creative outside of it still counts 0.
+Source: Särndal, Swensson, Wretman 1992, sections 6.6 (g weights in the variance) and 7.6 (post-strata); Valliant 1993,
+J. Am. Stat. Assoc. 88, 89–96. It is what `postStratify` and `svyratio` of R's survey do; there the categories within a
+segment are `interaction(category, inside)`, so that a creative outside of it still counts 0.
 
 Assumes that ū_k is steady: categories with fewer than LEAST labels in a segment stand together, and if they are still
 fewer, with the smallest category that has enough. A segment of one post-stratum has nothing to calibrate.

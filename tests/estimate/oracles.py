@@ -226,3 +226,31 @@ def greatest_deviations(part: list[list[float]], multipliers: list[list[float]])
             deviations.append(abs(sum(e * p for e, p in zip(drawn, parts, strict=True))) / scale)
         out.append(max(deviations))
     return out
+
+
+def post_strata(category: list[int], framed: list[float], least: int) -> list[int]:
+    """Return the post-stratum of every row of a segment: categories with few labels stand together, or with another."""
+    labels = {k: category.count(k) for k in range(len(framed)) if category.count(k) or framed[k]}
+    enough = [k for k in labels if labels[k] >= least and framed[k]]
+    few = [k for k in labels if k not in enough]
+    home = min(few, default=0)
+    if enough and (sum(labels[k] for k in few) < least or not any(framed[k] for k in few)):
+        home = min(enough, key=lambda k: labels[k])
+    return [k if k in enough else home for k in range(len(framed))]
+
+
+def calibrated(
+    weight: list[float], value: list[float], category: list[int], framed: list[float], least: int
+) -> tuple[list[float], list[float]]:
+    """Return calibrated weights and the part of values that post-strata leave; one alone changes nothing."""
+    of = post_strata(category, framed, least)
+    mine = [of[k] for k in category]
+    if len(set(mine)) < 2:
+        return weight, value
+    out, rest = [], []
+    for i, p in enumerate(mine):
+        same = [j for j, q in enumerate(mine) if q == p]
+        stood_for = sum(weight[j] for j in same)
+        out.append(weight[i] * sum(n for k, n in enumerate(framed) if of[k] == p) / stood_for)
+        rest.append(value[i] - sum(weight[j] * value[j] for j in same) / stood_for)
+    return out, rest
