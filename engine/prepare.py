@@ -350,4 +350,5 @@ def _check_kinds(config: Config, table: StrategyTable, schema: pa.Schema) -> Non
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)

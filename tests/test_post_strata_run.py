@@ -95,10 +95,12 @@ def test_a_sample_that_is_scored_is_calibrated_to_all_creatives(undisturbed, tre
         ({"post_strata": ["region"], "estimator": "difference"}, "estimate.post_strata: calibrates Hájek ratios"),
     ],
 )
-def test_post_strata_that_cannot_be_counted_are_refused(tree, tmp_path, estimate, words):
+@pytest.mark.parametrize("plain", [True, False])
+def test_post_strata_that_cannot_be_counted_are_refused(tree, tmp_path, estimate, words, plain):
     path = tmp_path / "creatives.parquet"
     table = pa.concat_tables(pq.read_table(each) for each in sorted(Path(tree["creatives"]["path"]).glob("*.parquet")))
-    pq.write_table(table.append_column("tier", pa.array(np.arange(table.num_rows) % 3)), path)
+    tier = pa.array(np.arange(table.num_rows) % 3)
+    pq.write_table(table.append_column("tier", tier if plain else tier.dictionary_encode()), path)
     creatives = tree["creatives"] | {"path": str(path), "attributes": ["region", "tier"]}
     with pytest.raises(UsageError) as error:
         execute(tree, "refused", creatives=creatives, estimate=estimate)
