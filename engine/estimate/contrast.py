@@ -2,27 +2,25 @@
 
 candidate − factor · baseline, segment by segment. Factor 1 is the paired difference, 0 the candidate alone; any other
 one asks for a relative margin. The two rates' own bounds are then joined (Zou and Donner 2008) by the correlation of
-their jointly linearised residuals; rates of decisions and costs, whose correlation is not at hand, as if there were
-none, which is too wide where they rise and fall together. Where no creative counts otherwise it is (1 − factor) times
-the candidate's own number.
+their jointly linearised residuals, or, where few effective events swap, bounded part by part (see `joined`). Rates of
+decisions and costs, whose correlation is not at hand, are joined as if there were none, which is too wide where they
+rise and fall together. Where no creative counts otherwise it is (1 − factor) times the candidate's own number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri
 
 from engine.estimate.cost import costs
 from engine.estimate.decision_pairs import paired_decision_rates
 from engine.estimate.decision_rates import decision_rates
-from engine.estimate.interval import Intervals
+from engine.estimate.joined import NO_INTERVAL, few_swaps, scaled, skewed
 from engine.estimate.known import creatives_of
 from engine.estimate.label_rates import by_inference, label_rates, paired_rates
 from engine.estimate.metrics import COST, RATES, Metric, Number
-from engine.estimate.pair import correlation, mover
+from engine.estimate.pair import correlation
 from engine.estimate.policy import bases
 from engine.estimate.post_strata import calibrated_sample
 from engine.estimate.question import Question
@@ -31,7 +29,10 @@ from engine.estimate.sample import answered_sample
 from engine.estimate.sampled_rates import paired_sampled_rates, sampled_decision_rates
 from engine.estimate.skewness import bound_shift
 from engine.estimate.view import View
-from engine.records import F64, Estimate, Flags
+from engine.records import F64, I64, WEIGHTS, Estimate, LabelledRows, Totals
+
+_TRACE = 1e-12  # of imputed exposure: a row that has none at all is one that lacks it
+_UNTOLD = "no labelled creative tells what the change costs: it may cost anything"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Contrast:
 class Evidence:
     """What is known of a contrast in one segment; estimate is None where it cannot be had, for the reason given.
 
-    low, high : each a one-sided bound at the level that was asked for. labels : creatives of the segment with a
+    low, high : each a one-sided bound at the level that was asked for, whatever the labels are that no audit could have
+    given. labels : creatives of the segment with a
     concluded label, of `creatives` that it holds. events : effective events, None where there is no single number.
     """
 
@@ -89,8 +91,17 @@ class Sides:
 def contrasted(question: Question, wanted: Contrast, level: float) -> list[Evidence]:
     """Return the evidence of every segment; each bound is passed by the truth with probability 1 − `level`.
 
-    The question names the pair. level : one-sided confidence, above 0.5.
+    Where exposure is imputed, by a model that nobody checked, the bounds are the outermost of those with none of it,
+    with it and with twice of it. The question names the pair. level : one-sided confidence, above 0.5.
     """
+    found = _contrasted(question, wanted, level)
+    if not question.rows.imputed_Wn.any() and not _imputed(question.totals).any():
+        return found
+    others = [_contrasted(_filled(question, times), wanted, level) for times in (0, 2)]
+    return [_hull(*each) for each in zip(found, *others, strict=True)]
+
+
+def _contrasted(question: Question, wanted: Contrast, level: float) -> list[Evidence]:
     asked = replace(question, confidence=2 * level - 1, inferences=(wanted.inference,))
     if wanted.factor not in (0.0, 1.0):
         asked = replace(asked, predictions=None)  # the correlation that joins the bounds is that of Hájek's residuals
@@ -100,13 +111,48 @@ def contrasted(question: Question, wanted: Contrast, level: float) -> list[Evide
     if metric is not None:
         rows = _label_rows(sides, metric, wanted.factor)
     elif wanted.number.metric == COST:
-        rows = _plain_rows(_costs(sides, wanted.factor), wanted.factor)
+        rows = _cost_rows(sides, wanted.factor)
     else:
         rows = _plain_rows(_decisions(sides, wanted), wanted.factor)
     return [
         _evidence(row, int(labels), int(creatives))
         for row, labels, creatives in zip(rows, labels_G, creatives_G, strict=True)
     ]
+
+
+def _imputed(totals: Totals) -> I64:
+    return totals.whole_FCW[..., [w for w, name in enumerate(WEIGHTS) if name.endswith("_imputed")]]
+
+
+def _filled(question: Question, times: int) -> Question:
+    """Return the question with imputed exposure counted `times`; nothing is predicted of it."""
+    factor_W = np.array([times if name.endswith("_imputed") else 1 for name in WEIGHTS])
+    totals, scored = question.totals, question.scored
+    totals = replace(
+        totals,
+        sum_SOFCW=totals.sum_SOFCW * factor_W,
+        swap_OQCW=totals.swap_OQCW * factor_W,
+        whole_FCW=totals.whole_FCW * factor_W,
+    )
+    if scored is not None:
+        scored = replace(scored, rows=_rows_filled(scored.rows, times))
+    rows = _rows_filled(question.rows, times)
+    return replace(question, totals=totals, rows=rows, scored=scored, predictions=None)
+
+
+def _rows_filled(rows: LabelledRows, times: int) -> LabelledRows:
+    return replace(rows, imputed_Wn=rows.imputed_Wn * max(times, _TRACE))
+
+
+def _hull(once: Evidence, *others: Evidence) -> Evidence:
+    """Return the evidence with the outermost bounds; nothing where one of them cannot be had."""
+    every = (once, *others)
+    lost = next((each for each in every if each.null_reason is not None), None)
+    if lost is not None:
+        return replace(once, estimate=None, low=None, high=None, events=None, null_reason=lost.null_reason)
+    low = min(each.low for each in every if each.low is not None)
+    high = max(each.high for each in every if each.high is not None)
+    return replace(once, low=low, high=high, events=(once.events or 0.0) if low < high else once.events)
 
 
 def _sides(asked: Question, wanted: Contrast, creatives_G: F64) -> tuple[Sides, F64]:
@@ -129,30 +175,29 @@ def _sides(asked: Question, wanted: Contrast, creatives_G: F64) -> tuple[Sides, 
 
 
 def _label_rows(sides: Sides, metric: Metric, factor: float) -> list[Estimate]:
-    mine, theirs = sides.candidate[0], sides.baseline[0]
-    if factor == 0.0:
-        return list(label_rates(mine, [metric]))
-    mine, theirs = (by_inference(view)[0] for view in (mine, theirs))  # the question asks one
+    mine, theirs = (by_inference(side[0])[0] for side in (sides.candidate, sides.baseline))  # the question asks one
     one, other = (hajek(v.sample, *metric.parts(v.terms()), metric.bounds(v.given, v.occurs_O)) for v in (mine, theirs))
-    residual_m = one.residual_m - factor * other.residual_m
     inference = mine.question.inferences[0]
-    if factor == 1.0:
+    if factor == 0.0:
+        rows = list(label_rates(sides.candidate[0], [metric]))
+    elif factor == 1.0:
         rows = list(paired_rates(mine, theirs, [metric]))
     else:
         rows, rows_b = list(label_rates(mine, [metric])), list(label_rates(theirs, [metric]))
         rho = correlation(mine.sample, one.residual_m, other.residual_m, inference)
         swaps_G = mine.swaps_with(theirs, metric.per_outcome(theirs.given), metric.per_outcome(mine.given))
-        rows = list(_scaled(rows, rows_b, factor, rho, swaps_G))
+        rows = scaled(rows, rows_b, factor, rho, swaps_G)
+        narrow, narrow_b = (replace(view, question=_halved(view.question)) for view in (mine, theirs))
+        pairs = list(paired_rates(narrow, narrow_b, [metric]))
+        rows = few_swaps(rows, pairs, list(label_rates(narrow_b, [metric])), factor)
+    residual_m = one.residual_m - factor * other.residual_m
     shift = bound_shift(mine.sample, residual_m, inference, (1 + mine.question.confidence) / 2)
-    return [_shifted(row, float(by)) for row, by in zip(rows, shift, strict=True)]
+    return [skewed(row, float(by), one.bounds) for row, by in zip(rows, shift, strict=True)]
 
 
-def _shifted(row: Estimate, shift: float) -> Estimate:
-    """Return the row with the bound on its long tail's side moved out by `shift` standard errors."""
-    if row.estimate is None or row.low is None or row.high is None or not str(row.estimator).endswith(("/t", "/mover")):
-        return row
-    error = (row.high - row.low) / (2 * float(ndtri((1 + row.confidence) / 2)))
-    return row._replace(low=row.low + min(shift, 0.0) * error, high=row.high + max(shift, 0.0) * error)
+def _halved(question: Question) -> Question:
+    """Return the question at half of its error."""
+    return replace(question, confidence=(1 + question.confidence) / 2)
 
 
 def _decisions(sides: Sides, wanted: Contrast) -> tuple[list[Estimate], list[Estimate]]:
@@ -167,73 +212,47 @@ def _decisions(sides: Sides, wanted: Contrast) -> tuple[list[Estimate], list[Est
     return list(alone(*sides.candidate, [metric])), baseline
 
 
-def _costs(sides: Sides, factor: float) -> tuple[list[Estimate], list[Estimate]]:
+def _cost_rows(sides: Sides, factor: float) -> list[Estimate]:
+    """Return rows of cost; where no label tells what a change costs, nothing is known of it."""
     mine, theirs = sides.candidate[0], sides.baseline[0]
     if factor == 1.0:
-        return list(costs(mine, theirs)), []
-    return list(costs(mine)), list(costs(theirs)) if factor else []
+        rows = list(costs(mine, theirs))
+        counts = (np.column_stack([v.given.accept_OY, v.given.refuse_OY, v.given.review_O]) for v in (theirs, mine))
+        told_G = ~mine.swaps_with(theirs, *counts)
+    else:
+        rows = _plain_rows((list(costs(mine)), list(costs(theirs)) if factor else []), factor)
+        told_G = np.zeros(len(rows), bool)
+    return [
+        row if told or row.effective_events > 0 or row.null_reason else row._replace(null_reason=_UNTOLD)
+        for row, told in zip(rows, told_G, strict=True)
+    ]
 
 
 def _plain_rows(found: tuple[list[Estimate], list[Estimate]], factor: float) -> list[Estimate]:
     rows, baseline = found
     if not baseline:
         return rows
-    return list(_scaled(rows, baseline, factor, np.zeros(len(rows)), np.ones(len(rows), bool)))
-
-
-def _scaled(
-    mine: Sequence[Estimate], theirs: Sequence[Estimate], factor: float, rho: F64, swaps_G: Flags
-) -> Iterator[Estimate]:
-    """Yield mine − factor · theirs, segment by segment."""
-    for g, (a, b) in enumerate(zip(mine, theirs, strict=True)):
-        reason = a.null_reason or b.null_reason
-        if a.estimate is None or b.estimate is None or a.low is None or b.low is None:
-            yield a._replace(estimate=None, low=None, high=None, null_reason=reason or "it has no interval")
-            continue
-        point = np.array([a.estimate - factor * b.estimate])
-        if swaps_G[g]:
-            found = mover(_one(a.estimate), _ends(a), factor * _one(b.estimate), _ends(b, factor), rho[g : g + 1])
-        else:
-            found = _ends(a, 1.0 - factor)
-        warning = "; ".join(dict.fromkeys(filter(None, [a.warning, b.warning]))) or None
-        events = min(a.effective_events, b.effective_events)
-        yield a._replace(
-            estimator=f"{str(a.estimator).partition('/')[0]}_scaled/{found.rule[0]}",
-            estimate=float(point[0]),
-            low=float(found.low[0]),
-            high=float(found.high[0]),
-            effective_events=events,
-            warning=warning,
-        )
-
-
-def _one(value: float) -> F64:
-    return np.array([value])
-
-
-def _ends(row: Estimate, factor: float = 1.0) -> Intervals:
-    """Return an interval times a factor, which may be negative."""
-    assert row.low is not None
-    assert row.high is not None
-    low, high = sorted((factor * row.low, factor * row.high))
-    return Intervals(_one(low), _one(high), np.array(["no_swap"]))
+    return scaled(rows, baseline, factor, np.zeros(len(rows)), np.ones(len(rows), bool))
 
 
 def _evidence(row: Estimate, labels: int, creatives: int) -> Evidence:
-    reason = row.null_reason
-    if reason is None and (row.low is None or row.high is None):
-        reason = "it has no interval"
-    if reason is not None:
+    """Return what a row tells; where exposure lies outside of every frame, by what holds whatever its labels are."""
+    reason, low, high = row.null_reason, row.low, row.high
+    if reason is None and (low is None or high is None):
+        reason = NO_INTERVAL
+    if reason is None and row.support is not None and row.support < 1.0 and row.least is None:
+        reason = f"no audit could have drawn {1 - row.support:.1%} of the exposure behind it, and nothing bounds that"
+    if reason is not None or low is None or high is None:
         return Evidence(row.segment_by, row.segment, None, None, None, labels, creatives, null_reason=reason)
-    exact = row.low == row.high
+    low, high = low if row.least is None else min(low, row.least), high if row.most is None else max(high, row.most)
     return Evidence(
         row.segment_by,
         row.segment,
         row.estimate,
-        row.low,
-        row.high,
+        low,
+        high,
         labels,
         creatives,
-        None if exact else row.effective_events,
+        None if low == high else row.effective_events,
         row.warning,
     )

@@ -11,9 +11,10 @@ from estimate.worlds import audit_rows, make_world, question, replayed, strategi
 from engine.estimate.contrast import Contrast, contrasted
 from engine.estimate.estimates import estimate_all
 from engine.estimate.metrics import Number
-from engine.estimate.question import Question
+from engine.estimate.question import Prices, Question
 from engine.estimate.sample import HISTORY, answered_sample
 from engine.estimate.skewness import bound_shift
+from engine.records import WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,11 @@ def test_a_limit_is_the_candidate_alone(asked):
         wanted = contrast(metric, 0.0)
         rows = rows_of(asked, wanted, "strict", None)
         for mine, row in zip(contrasted(asked, wanted, 0.95), rows, strict=True):
-            assert (mine.estimate, mine.low, mine.high) == pytest.approx((row.estimate, row.low, row.high))
+            assert mine.estimate == pytest.approx(row.estimate)
+            assert mine.low <= row.low + 1e-12  # skewness moves a bound outwards alone
+            assert mine.high >= row.high - 1e-12
+            if metric == "review_rate":
+                assert (mine.low, mine.high) == (row.low, row.high)
 
 
 @pytest.mark.parametrize("metric", ["leakage_rate", "review_rate"])
@@ -75,7 +80,7 @@ def test_a_relative_contrast_near_1_has_nearly_the_width_of_the_difference(asked
 
 def test_a_pair_without_a_swap_is_a_multiple_of_one_rate(asked):
     twin = replace(asked, pair=(0, 0), totals=replace(asked.totals, swap_OQCW=np.zeros_like(asked.totals.swap_OQCW)))
-    one = contrasted(twin, contrast("leakage_rate", 0.0), 0.95)[0]
+    one = rows_of(twin, contrast("leakage_rate", 0.0), "lenient", None)[0]
     same = contrasted(twin, contrast("leakage_rate", 1.05), 0.95)[0]
     assert (same.low, same.high) == pytest.approx((-0.05 * one.high, -0.05 * one.low))
     exact = contrasted(twin, contrast("leakage_rate", 1.0), 0.95)[0]
@@ -88,6 +93,73 @@ def test_a_number_that_cannot_be_had_keeps_its_reason(asked):
         found = contrasted(lost, contrast("leakage_rate", factor, weighting="spend"), 0.95)
         assert {each.null_reason for each in found} == {"creatives.columns.spend is not set"}
         assert all(each.estimate is None for each in found)
+
+
+def test_a_relative_margin_of_which_no_creative_is_seen_to_swap_is_as_wide_as_swaps_unseen(asked):
+    world, table = make_world(41), strategies()
+    found = replayed(world, table)
+    rows = audit_rows(world, found.outcome_Sn, (0.3, 0.5, 0.9), 1)
+    alike = replace(rows, outcome_Sn=np.stack([rows.outcome_Sn[0]] * len(rows.outcome_Sn)))
+    blind = replace(asked, rows=alike)  # creatives swap, none of them is labelled
+    plain, near = (contrasted(blind, contrast("leakage_rate", factor), 0.95)[0] for factor in (1.0, 1.05))
+    assert plain.estimate == 0.0 < plain.high
+    assert near.high - near.estimate > plain.high
+    assert near.low < near.estimate - 0.9 * (plain.high - plain.low) / 2
+
+
+def test_exposure_that_no_audit_could_have_drawn_widens_the_bounds_of_every_contrast():
+    world, table = make_world(17), strategies()
+    inside = world.region_N != 2
+    found = replayed(world, table, inside)
+    kept = replace(world, stratum_N=np.where(inside, world.stratum_N, 9))
+    rows = audit_rows(kept, found.outcome_Sn, (0.5, 0.5, 0.5), 3)
+    population_H = np.bincount(world.stratum_N[inside], minlength=3)
+    asked = question(world, replace(rows, design=replace(rows.design, population_H=population_H)), found, table)
+    for metric in ("leakage_rate", "overkill_rate"):
+        for factor, row in ((0.0, rows_of(asked, contrast(metric, 0.0), "strict", None)[0]),
+                            (1.0, rows_of(asked, contrast(metric, 1.0), "strict", "lenient")[0])):  # fmt: skip
+            whole = contrasted(asked, contrast(metric, factor), 0.95)[0]
+            assert row.support < 1
+            assert whole.low - 1e-9 <= row.least < row.low
+            assert whole.high + 1e-9 >= row.most > row.high
+        near = contrasted(asked, contrast(metric, 1.05), 0.95)[0]
+        one = contrasted(asked, contrast(metric, 1.0), 0.95)[0]
+        assert near.high - near.low > 0.9 * (one.high - one.low)
+
+
+def test_imputed_exposure_is_never_known_and_its_bounds_hold_with_none_and_with_twice_of_it(asked):
+    totals, at = asked.totals, WEIGHTS.index("impressions")
+    moved = totals.sum_SOFCW.copy()
+    third = moved[:, 0, ..., at] // 3  # of what the first rule refuses
+    moved[:, 0, ..., at] -= third
+    moved[:, 0, ..., at + 1] += third
+    whole = totals.whole_FCW.copy()
+    whole[..., at] -= third[0]
+    whole[..., at + 1] += third[0]
+    filled = replace(asked, totals=replace(totals, sum_SOFCW=moved, whole_FCW=whole))
+    wanted = contrast("reject_rate", 0.0, weighting="impressions")
+    known = contrasted(asked, wanted, 0.95)[0]
+    assert (known.low, known.high, known.events) == (known.estimate, known.estimate, None)
+    found = contrasted(filled, wanted, 0.95)[0]
+    assert found.estimate == pytest.approx(known.estimate)
+    assert found.low < found.estimate < found.high
+    assert found.events is not None
+
+
+def test_a_cost_that_no_label_tells_of_is_not_known_to_be_0(asked):
+    prices = Prices(2.0, 3.0, 0.0, (0.0, 0.0, 0.0), "creatives")
+    rows = asked.rows
+    alike = replace(rows, outcome_Sn=np.stack([rows.outcome_Sn[0]] * len(rows.outcome_Sn)))
+    wanted = contrast("cost", 1.0, reading="after_review")
+    told = contrasted(replace(asked, prices=prices), wanted, 0.95)
+    assert all(each.high is not None for each in told)
+    blind = contrasted(replace(asked, prices=prices, rows=alike), wanted, 0.95)
+    assert {each.null_reason for each in blind} == {
+        "no labelled creative tells what the change costs: it may cost anything"
+    }
+    still = replace(asked.totals, swap_OQCW=np.zeros_like(asked.totals.swap_OQCW))
+    nobody = contrasted(replace(asked, prices=prices, rows=alike, totals=still), wanted, 0.95)
+    assert {(each.low, each.high) for each in nobody} == {(0.0, 0.0)}
 
 
 def test_skewness_moves_bounds_as_the_plain_formula_says():

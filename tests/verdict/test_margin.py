@@ -12,13 +12,17 @@ from verdict.redrawn import Redrawn, redrawn
 
 from engine.estimate.contrast import Contrast, contrasted
 from engine.estimate.metrics import Number
+from engine.expression import Atom
+from engine.records import Decision as RowDecision
+from engine.strategy import Rule, Strategy, StrategyTable, build_table
 from engine.verdict.gate import Gate, Outcome, judge, parse_requirement
 from engine.verdict.looks import look_level
 from engine.verdict.verdict import Ask, Decision, Look, decide
 
 LEVEL, LOOKS = 0.95, 5
 MOST = 0.057  # of 10,000
-NUMBERS = [("leakage_rate", 1.0), ("overkill_rate", 1.0), ("overkill_rate", 1.05)]
+RELATIVE = 2.0  # any factor but 0 and 1: the gate at the margin takes the true ratio
+NUMBERS = [("leakage_rate", 1.0), ("overkill_rate", 1.0), ("overkill_rate", RELATIVE)]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,41 @@ def test_decide_spends_the_error_over_the_looks_that_were_declared(world):
         assert levels == sorted(levels, reverse=True)
         assert levels[0] > 0.9999
     assert shipped / count <= most_of(count)
+
+
+@pytest.mark.parametrize("metric", ["leakage_rate", "overkill_rate"])
+def test_a_margin_of_five_percent_that_few_creatives_decide_passes_no_more_often_than_it_says(metric):
+    """Where nobody in the audit swaps, both rates are one: that alone proves nothing."""
+    gate, found = small_margin(metric, seed=5, count=150)
+    assert 1.03 < gate.contrast.factor < 1.07
+    assert passes(gate, found).mean() <= most_of(150)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["leakage_rate", "overkill_rate"])
+def test_of_ten_thousand_audits_at_a_margin_of_five_percent_at_most_57_in_1000_pass(metric):
+    found = [passes(*small_margin(metric, seed=300 + i, count=500)) for i in range(20)]
+    print(f"{metric} x 1.05: {np.mean(found):.4f} pass")
+    assert np.mean(found) <= MOST
+
+
+def small_margin(metric: str, seed: int, count: int) -> tuple[Gate, list]:
+    """Return the gate of a candidate that is worse by about 5 %, exactly at its margin, and what audits say of it."""
+    drawn = make_world(31)
+    truth = 1 if metric == "leakage_rate" else 0
+    score = np.sort(drawn.score_N[drawn.y_N == truth])
+    count_b = int((score < 0.6).sum())
+    other = score[round(1.05 * count_b)] if truth else score[-round(1.05 * (len(score) - count_b))]
+    world = redrawn(drawn, rejecting(0.6, float(other)), (0.15, 0.15, 0.15))
+    gate = gate_at_the_margin(world, metric, 1.05)
+    return gate, contrasted(world.asked(world.audits(seed, count), 1.0), gate.contrast, LEVEL)
+
+
+def rejecting(*thresholds: float) -> StrategyTable:
+    """Strategies that reject from a score on."""
+    last = Rule(Atom("m.p", ">=", 0.0), RowDecision.APPROVE, policy="p")
+    rules = [Rule(Atom("m.p", ">=", each), RowDecision.REJECT, policy="p") for each in thresholds]
+    return build_table([Strategy(f"s{i}", (rule,), last) for i, rule in enumerate(rules)])
 
 
 @pytest.mark.slow
