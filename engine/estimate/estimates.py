@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import product
 
 from engine.estimate.cost import costs
@@ -28,10 +30,22 @@ def estimate_all(question: Question, threads: int = 1) -> list[Estimate]:
     threads : that share the strategies out, one stack at a time; their number changes no estimate and no order.
     """
     out: list[Estimate] = []
-    with ThreadPoolExecutor(threads) as pool:
+    with _uncollected(), ThreadPoolExecutor(threads) as pool:
         for policy in policies(question):
             out += _of_policy(policy, pool)
     return settle(out, question.small)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause the search for cycles: millions of rows hold none, and it would walk all of them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _of_policy(policy: Policy, pool: ThreadPoolExecutor) -> Iterator[Estimate]:
@@ -56,7 +70,7 @@ def _of_stack(stack: Stack) -> list[list[Numbers]]:
         labels = stack.apart(label_rates(labelled))
         decided = stack.apart(_decided(answered, drawn) if policy.last else ())
         if policy.last and weighting == policy.cost_weighting:
-            priced = [list(costs(view)) for view in stack.of_each(reading, weighting)]
+            priced = [list(costs(view)) for view in stack.of_each(reading)]
             decided = [rows + more for rows, more in zip(decided, priced, strict=True)]
         for numbers, mine in zip(found, zip(labels, decided, strict=True), strict=True):
             numbers.append(mine)

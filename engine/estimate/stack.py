@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,14 @@ from engine.estimate.view import View
 from engine.records import F64, LOGGED, Estimate
 
 LARGEST = 8  # strategies: more save little, and their sums have to stand in memory
+
+
+class Summed(NamedTuple):
+    """Sums of the answered rows and of everybody's, strategies side by side; `priced` : of each, where costs count so."""
+
+    answered: Condensed | None
+    everybody: Condensed | None
+    priced: list[Condensed]
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Stack:
         """
         policy, question = self.policy, self.policy.question
         rows = policy.view(self.strategies[0], reading, weighting)
-        answered, everybody = self._side_by_side[weighting]
+        answered, everybody, _ = self._summed[weighting]
         mine = rows if answered is None else replace(rows, sample=answered)
         drawn = policy.drawn(rows) if everybody is None else replace(rows, sample=everybody)
         if len(self.strategies) > 1:
@@ -45,15 +54,13 @@ class Stack:
         labelled = rows if question.predictions is not None or question.post_strata else mine
         return labelled, rows if question.scored is not None else mine, drawn
 
-    def of_each(self, reading: str, weighting: str) -> list[View]:
-        """Return a view of every strategy's answered rows, row by row where a sample is scored."""
-        views = [self.policy.view(s, reading, weighting) for s in self.strategies]
-        if self.policy.question.scored is not None:
+    def of_each(self, reading: str) -> list[View]:
+        """Return a view of every strategy's answered rows in the weighting of costs; of a scored sample, row by row."""
+        views = [self.policy.view(s, reading, self.policy.cost_weighting) for s in self.strategies]
+        priced = self._summed[self.policy.cost_weighting].priced
+        if self.policy.question.scored is not None or not priced:
             return views
-        answered = [mine for mine, _ in self._summed[weighting]]
-        return [
-            view if mine is None else replace(view, sample=mine) for view, mine in zip(views, answered, strict=True)
-        ]
+        return [replace(view, sample=mine) for view, mine in zip(views, priced, strict=True)]
 
     def apart(self, rows: Iterable[Estimate]) -> list[list[Estimate]]:
         """Return the rows of each strategy: numbers come one after the other, each over the segments of all of them."""
@@ -64,18 +71,15 @@ class Stack:
         return out
 
     @cached_property
-    def _summed(self) -> dict[str, list[tuple[Condensed | None, Condensed | None]]]:
-        policy = self.policy
-        return {name: [policy.summed(s, name) for s in self.strategies] for name in policy.question.weightings}
-
-    @cached_property
-    def _side_by_side(self) -> dict[str, tuple[Condensed | None, Condensed | None]]:
+    def _summed(self) -> dict[str, Summed]:
         out = {}
-        for name, pairs in self._summed.items():
+        for name in self.policy.question.weightings:
+            pairs = [self.policy.summed(s, name) for s in self.strategies]
             answered, everybody = ([part for part in parts if part is not None] for parts in zip(*pairs, strict=True))
             found = side_by_side(answered) if answered else None
             same = bool(everybody) and everybody[0] is answered[0]
-            out[name] = found, found if same else side_by_side(everybody) if everybody else None
+            of_all = found if same else side_by_side(everybody) if everybody else None
+            out[name] = Summed(found, of_all, answered if name == self.policy.cost_weighting else [])
         return out
 
     @cached_property

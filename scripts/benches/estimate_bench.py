@@ -170,8 +170,8 @@ def measure(arguments: Sequence[str]) -> Bench:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     sweep = make_sweep(options.strategies, options.seed)
-    period = make_period(4 * options.labels, options.advertisers, options.seed)
-    question = make_question(period, sweep, options.labels, options.seed)
+    size = 4 * options.labels
+    question = make_question(make_period(size, options.advertisers, options.seed), sweep, options.labels, options.seed)
     small = make_question(make_period(4000, 50, options.seed), make_sweep(1, options.seed), 1000, options.seed)
     estimate_all(small)  # compiles
     started, worked = time.perf_counter(), time.process_time()
