@@ -24,7 +24,7 @@ LARGEST = 8  # strategies: more save little, and their sums have to stand in mem
 
 
 class Summed(NamedTuple):
-    """Sums of the answered rows and of everybody's, strategies side by side; `priced` : of each, where costs count so."""
+    """Sums of the answered rows and of everybody's, strategies side by side; priced : of each, where costs count so."""
 
     answered: Condensed | None
     everybody: Condensed | None
