@@ -217,7 +217,7 @@ def test_the_page_shows_queues_and_a_run_without_any_does_not(finished):
     section = waiting(read_summary(summary | {"run": "r"}))
     assert section is not None
     _, words, gallery, tables = section.blocks
-    assert words.text.startswith("remembers: 2 reviews a day and queue. Of ")
+    assert words.text.startswith("remembers: 2 reviews a day in each queue. Of ")
     assert all(draw(picture) for picture in gallery.pictures)
     assert len(tables.blocks[0].groups[0].rows) == 22
     assert waiting(read_summary(summary | {"run": "r", "waiting": None})) is None

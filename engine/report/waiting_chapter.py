@@ -40,7 +40,7 @@ def _words(queue: QueueSummary) -> str:
     asked, reviewed, late = (sum(counts) for counts in (queue.asked, queue.reviewed, queue.late))
     most = max(queue.waiting, default=0)
     return (
-        f"{wording.clip(queue.strategy)}: {wording.count(queue.per_day)} reviews a day and queue. Of "
+        f"{wording.clip(queue.strategy)}: {wording.count(queue.per_day)} reviews a day in each queue. Of "
         f"{wording.count(asked)} sent to review {wording.count(reviewed)} were reviewed and {wording.count(late)} "
         f"given up on; at most {wording.count(most)} waited after a day."
     )
