@@ -33,24 +33,14 @@ def spread_sums_of(sum_CX: F64, from_e: I64, to_e: I64, size: int) -> F64:
 
 
 @njit(cache=True, nogil=True)
-def sums_of_entries(
-    entry_e: I64,
-    at_m: I64,
-    place_m: I64,
-    first: int,
-    power_nK: F64,
-    outcome_n: I16,
-    y_n: I8,
-    places: int,
-    outcomes: int,
-) -> F64:
-    """Return Σ power of some entries by kind, (P, 2 · O, MOMENTS), over the `places` from `first` on."""
-    out_PKX = np.zeros((places, 2 * outcomes, MOMENTS))
-    for m in entry_e:
-        n = at_m[m]
+def sums_of_rows(row_e: I64, place_e: I64, power_nK: F64, outcome_n: I16, y_n: I8, places: int, outcomes: int) -> F64:
+    """Return Σ power of some rows by place and kind, (places, 2 · O, K)."""
+    out_PKX = np.zeros((places, 2 * outcomes, power_nK.shape[1]))
+    for e in range(len(row_e)):
+        n = row_e[e]
         kind = 2 * outcome_n[n] + max(y_n[n], 0)
-        for p in range(MOMENTS):
-            out_PKX[place_m[m] - first, kind, p] += power_nK[n, p]
+        for p in range(power_nK.shape[1]):
+            out_PKX[place_e[e], kind, p] += power_nK[n, p]
     return out_PKX
 
 
@@ -68,62 +58,31 @@ def segment_sums_of(edge_G: I64, value_KM: F64) -> F64:
 
 
 @njit(cache=True, nogil=True)
-def totals_by_kind(sum_TK: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> F64:
-    """Return Σ sum · value of every pair, value by segment and kind; 0 of the pair that is left out."""
-    out_T = np.zeros(len(sum_TK))
+def totals_by_kind(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> F64:
+    """Return Σ sum · value of every pair, value by segment and kind; 0 of those that are left out."""
+    out_T = np.zeros(sum_KT.shape[1])
     for g in range(len(edge_G) - 1):
-        for t in range(edge_G[g], edge_G[g + 1]):
-            if t != left_out_G[g]:
-                total = 0.0
-                for k in range(sum_TK.shape[1]):
-                    total += sum_TK[t, k] * value_GK[g, k]
-                out_T[t] = total
+        if left_out_G[g] == ALL:
+            continue
+        for k in range(len(sum_KT)):
+            if value_GK[g, k] != 0.0:
+                for t in range(edge_G[g], edge_G[g + 1]):
+                    out_T[t] += sum_KT[k, t] * value_GK[g, k]
+        if left_out_G[g] != NOBODY:
+            out_T[left_out_G[g]] = 0.0
     return out_T
 
 
 @njit(cache=True, nogil=True)
-def kind_power_sums(sum_TK: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> tuple[F64, I64]:
-    """Return what `sum_kernels.power_sums` returns of these totals, which it does not keep; 0 where all is left out."""
-    out_XG = np.zeros((4, len(edge_G) - 1))
-    largest_G = edge_G[:-1].copy()
-    used_K = np.zeros(sum_TK.shape[1], np.int64)
-    for g in range(len(edge_G) - 1):
-        if left_out_G[g] == ALL:
-            continue
-        used = 0
-        for k in range(sum_TK.shape[1]):
-            if value_GK[g, k] != 0.0:
-                used_K[used] = k
-                used += 1
-        first = second = fourth = most = 0.0
-        for t in range(edge_G[g], edge_G[g + 1]):
-            if t == left_out_G[g]:
-                continue
-            total = 0.0
-            for i in range(used):
-                total += sum_TK[t, used_K[i]] * value_GK[g, used_K[i]]
-            v = total * total
-            first += total
-            second += v
-            fourth += v * v
-            if v > most * (1.0 + 1e-9):  # how sums are rounded decides no tie
-                most, largest_G[g] = v, t
-        out_XG[:, g] = (first, second, fourth, most)
-    return out_XG, largest_G
-
-
-@njit(cache=True, nogil=True)
-def kind_products(sum_TK: F64, edge_G: I64) -> F64:
+def kind_products(sum_KT: F64, edge_G: I64) -> F64:
     """Return Σ sum · sum over the pairs of each segment, kind by kind, (G, K, K)."""
-    kinds = sum_TK.shape[1]
+    kinds = len(sum_KT)
     out_GKK = np.zeros((len(edge_G) - 1, kinds, kinds))
     for g in range(len(edge_G) - 1):
-        for t in range(edge_G[g], edge_G[g + 1]):
-            for k in range(kinds):
-                if sum_TK[t, k] != 0.0:
-                    for j in range(k, kinds):
-                        out_GKK[g, k, j] += sum_TK[t, k] * sum_TK[t, j]
         for k in range(kinds):
-            for j in range(k):
-                out_GKK[g, k, j] = out_GKK[g, j, k]
+            for j in range(k, kinds):
+                total = 0.0
+                for t in range(edge_G[g], edge_G[g + 1]):
+                    total += sum_KT[k, t] * sum_KT[j, t]
+                out_GKK[g, k, j] = out_GKK[g, j, k] = total
     return out_GKK

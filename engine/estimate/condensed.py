@@ -21,13 +21,12 @@ import numpy as np
 from engine.estimate.condense_kernels import (
     ALL,
     NOBODY,
-    kind_power_sums,
     kind_products,
     segment_sums_of,
     totals_by_kind,
 )
 from engine.estimate.groups import Groups
-from engine.estimate.sample import ClusterSpread, Reduced, Sample, spread_of
+from engine.estimate.sample import Reduced, Sample
 from engine.records import F64, I8, I16, I64, Flags, LabelledRows
 
 
@@ -46,7 +45,7 @@ class Condensed(Sample):
     moment_KM : Σx, Σx², creatives of w > 0, their Σ weight, Σ weight w², Σ (1 − π) x², Σ c x², Σ (c x²)² and Σ weight ·
     imputed of every entry, with x = weight · w, and c the share of a square that is its part of the audit's variance
     (what srs left of the stratum, 1 − π under Poisson sampling). outcome_m, truth_m : what an entry's creatives are.
-    total_TK : Σ x of every (segment, advertiser) pair by kind, 2 · outcome + truth. key_P : segment × stratum of every
+    total_KT : Σ x of every (segment, advertiser) pair by kind, 2 · outcome + truth. key_P : segment × stratum of every
     place, a segment's part of a stratum; it has an entry for each kind. rows_G : creatives, effective number of them
     (Kish) and largest weight of each segment, of all rows. origins : whose power sums stand here, one after the other.
     left_out_G : the pair of each segment that does not count, NOBODY, or ALL where nobody asks.
@@ -55,7 +54,7 @@ class Condensed(Sample):
     moment_KM: F64
     outcome_m: I16
     truth_m: I8
-    total_TK: F64
+    total_KT: F64
     key_P: I64
     rows_KG: F64
     origins: tuple[Origin, ...]
@@ -146,12 +145,7 @@ class Condensed(Sample):
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), the value the same in all strata of a segment."""
-        return totals_by_kind(self.total_TK, self.cluster_edge_G, self._of_kinds(value_m), self._left_out_G)
-
-    def cluster_spread(self, value_m: F64) -> ClusterSpread:
-        """Return the spread of these totals between advertisers."""
-        powers = kind_power_sums(self.total_TK, self.cluster_edge_G, self._of_kinds(value_m), self._left_out_G)
-        return spread_of(self.cluster_edge_G, *powers)
+        return totals_by_kind(self.total_KT, self.cluster_edge_G, self._of_kinds(value_m), self._left_out_G)
 
     def cluster_squares(self, value_m: F64) -> F64:
         """Return the sum of the squares of these totals of each segment, of all pairs."""
@@ -161,7 +155,7 @@ class Condensed(Sample):
     def without(self, dropped: Sequence[int]) -> Reduced:
         """Return the segments of some (segment, advertiser) pairs, one each, without them; pairs keep their places."""
         moment_KM, left_out_G = self.moment_KM.copy(), np.full(self.segments, ALL)
-        pairs = len(self.total_TK) // len(self.origins)
+        pairs = self.total_KT.shape[1] // len(self.origins)
         for pair in dropped:
             g = int(self.cluster_segment_T[pair])
             rest = moment_KM[:, self.edge_G[g] : self.edge_G[g + 1]]
@@ -173,7 +167,7 @@ class Condensed(Sample):
 
     @cached_property
     def _products_GKK(self) -> F64:
-        return kind_products(self.total_TK, self.cluster_edge_G)
+        return kind_products(self.total_KT, self.cluster_edge_G)
 
     @property
     def _left_out_G(self) -> I64:
@@ -181,7 +175,7 @@ class Condensed(Sample):
 
     @property
     def _kinds(self) -> int:
-        return self.total_TK.shape[1]
+        return len(self.total_KT)
 
     @cached_property
     def _place_edges(self) -> I64:
@@ -208,7 +202,7 @@ def side_by_side(parts: Sequence[Condensed]) -> Condensed:
     def shifted(index: I64, by: int) -> I64:
         return (index[None] + by * np.arange(times)[:, None]).ravel()
 
-    assert all(part.total_TK.shape == first.total_TK.shape for part in parts)
+    assert all(part.total_KT.shape == first.total_KT.shape for part in parts)
     found = {f.name: getattr(first, f.name) for f in fields(Condensed)} | {
         "moment_KM": moment_KM,
         "weight_m": moment_KM[0],
@@ -219,7 +213,7 @@ def side_by_side(parts: Sequence[Condensed]) -> Condensed:
         "key_m": shifted(first.key_m, G * H),
         "key_P": shifted(first.key_P, G * H),
         "cluster_segment_T": shifted(first.cluster_segment_T, G),
-        "total_TK": np.concatenate([part.total_TK for part in parts]),
+        "total_KT": np.concatenate([part.total_KT for part in parts], axis=1),
         "census_G": np.tile(first.census_G, times),
         "rows_KG": np.tile(first.rows_KG, times),
         "origins": tuple(origin for part in parts for origin in part.origins),

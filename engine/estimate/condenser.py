@@ -5,12 +5,12 @@ It exists where creatives were drawn one by one, and none was drawn twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
 
-from engine.estimate.condense_kernels import MOMENTS, spread_sums_of, sums_by_kind, sums_of_entries
+from engine.estimate.condense_kernels import MOMENTS, spread_sums_of, sums_by_kind, sums_of_rows
 from engine.estimate.condensed import Condensed
 from engine.estimate.groups import edges
 from engine.estimate.sample import Sample
@@ -27,6 +27,10 @@ class Adder:
     from_e: I64
     to_e: I64
     size: int
+
+    def ordered(self, order_n: I64) -> Adder:
+        """Return what adds up the same rows in another order."""
+        return replace(self, group_n=self.group_n[order_n])
 
     def sums(self, power_nK: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
         """Return Σ power by place and kind, (size, 2 · O, K)."""
@@ -47,11 +51,13 @@ def adder(code_n: I64, at_m: I64, to_m: I64, size: int) -> Adder:
 class Condenser:
     """Draws (n) of a sample under one policy and weighting, ready to be added up for any strategy.
 
-    power_nK : what each adds to the power sums, see `Condensed`. places, pairs : add rows up by place, a segment's part
-    of a stratum, and by (segment, advertiser). key_P : segment × stratum of every place. place_m : that of every entry.
+    order_n : the draws advertiser by advertiser, which is how they stand in y_n and power_nK. power_nK : what each adds
+    to the power sums, see `Condensed`. places, pairs : add rows up by place, a segment's part of a stratum, and by
+    (segment, advertiser). key_P : segment × stratum of every place. place_m : that of every entry.
     """
 
     sample: Sample
+    order_n: I64
     y_n: I8
     power_nK: F64
     places: Adder
@@ -70,11 +76,14 @@ class Condenser:
         return edges(self.segment_P, self.sample.segments)
 
     @cached_property
-    def by_cluster(self) -> tuple[I64, I64]:
-        """Entries pair by pair, and where those of each (segment, advertiser) pair start, and last where all end."""
+    def by_cluster(self) -> tuple[I64, I64, I64]:
+        """Rows and places pair by pair, and where those of each (segment, advertiser) start, and last where all end."""
         pairs, cluster_m = len(self.sample.cluster_segment_T), self.sample.cluster_m
-        order = np.argsort(cluster_m, kind="stable")
-        return order, edges(cluster_m[order], pairs)
+        row_n = np.empty_like(self.order_n)
+        row_n[self.order_n] = np.arange(len(row_n))
+        row_m = row_n[self.sample.at_m]
+        order = np.lexsort((row_m, cluster_m))
+        return row_m[order], self.place_m[order], edges(cluster_m[order], pairs)
 
     @cached_property
     def rows_KG(self) -> F64:
@@ -84,8 +93,9 @@ class Condenser:
     def condense(self, outcome_n: I16, outcomes: int) -> Condensed:
         """Return the power sums of what a strategy decided; outcome_n : of every draw, below `outcomes`."""
         sample, kinds, places = self.sample, 2 * outcomes, len(self.key_P)
+        outcome_n = outcome_n[self.order_n]
         sums_PKX = self.places.sums(self.power_nK, outcome_n, self.y_n, outcomes)
-        total_TK = self.pairs.sums(self.power_nK[:, :1], outcome_n, self.y_n, outcomes)[..., 0]
+        total_KT = np.ascontiguousarray(self.pairs.sums(self.power_nK[:, :1], outcome_n, self.y_n, outcomes)[..., 0].T)
         kept = {f.name: getattr(sample, f.name) for f in fields(Sample)}
         kind_m = np.tile(np.arange(kinds), places)
         moment_KM = np.ascontiguousarray(sums_PKX.reshape(-1, MOMENTS).T)
@@ -100,7 +110,7 @@ class Condenser:
             moment_KM=moment_KM,
             outcome_m=(kind_m // 2).astype(np.int16),
             truth_m=(kind_m % 2).astype(np.int8),
-            total_TK=total_TK,
+            total_KT=total_KT,
             key_P=self.key_P,
             rows_KG=self.rows_KG,
             origins=(Decided(self, outcome_n, outcomes),),
@@ -123,12 +133,11 @@ class Decided:
         return self.asked[pair]
 
     def _of_pair(self, pair: int) -> F64:
-        of, sample, (entry_e, edge_T) = self.condenser, self.condenser.sample, self.condenser.by_cluster
-        g = int(sample.cluster_segment_T[pair])
+        of, (row_e, place_e, edge_T) = self.condenser, self.condenser.by_cluster
+        g, mine = int(of.sample.cluster_segment_T[pair]), slice(edge_T[pair], edge_T[pair + 1])
         first, places = of.place_edge_G[g], of.place_edge_G[g + 1] - of.place_edge_G[g]
-        mine = entry_e[edge_T[pair] : edge_T[pair + 1]]
-        found = sums_of_entries(
-            mine, sample.at_m, of.place_m, first, of.power_nK, self.outcome_n, of.y_n, places, self.outcomes
+        found = sums_of_rows(
+            row_e[mine], place_e[mine] - first, of.power_nK, self.outcome_n, of.y_n, places, self.outcomes
         )
         return np.ascontiguousarray(found.reshape(-1, MOMENTS).T)
 
@@ -153,7 +162,15 @@ def condenser_of(sample: Sample, rows: LabelledRows, policy: int, weighting: int
     power_nK = np.stack((*powers, sample.weight_n * imputed_n), axis=1)
     key_P, place_m = np.unique(sample.key_m, return_inverse=True)
     cell_n, advertiser_n = rows.cell_n[sample.rows_n], rows.advertiser_n[sample.rows_n]
-    places = adder(cell_n * len(strata.take_H) + stratum_n, sample.at_m, place_m, len(key_P))
     code_n = cell_n * (advertiser_n.max(initial=0) + 1) + advertiser_n
-    pairs = adder(code_n, sample.at_m, sample.cluster_m, len(sample.cluster_segment_T))
-    return Condenser(sample, rows.y_nQ[sample.rows_n, policy], power_nK, places, pairs, key_P, place_m)
+    order_n = np.argsort(advertiser_n, kind="stable")
+    return Condenser(
+        sample=sample,
+        order_n=order_n,
+        y_n=rows.y_nQ[sample.rows_n, policy][order_n],
+        power_nK=power_nK[order_n],
+        places=adder(cell_n * len(strata.take_H) + stratum_n, sample.at_m, place_m, len(key_P)).ordered(order_n),
+        pairs=adder(code_n, sample.at_m, sample.cluster_m, len(sample.cluster_segment_T)).ordered(order_n),
+        key_P=key_P,
+        place_m=place_m,
+    )

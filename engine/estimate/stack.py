@@ -89,7 +89,7 @@ class Stack:
         segments = question.segments
         member_GC = np.tile(segments.member_GC, (times, 1))
         tiled = replace(segments, by=segments.by * times, name=segments.name * times, member_GC=member_GC)
-        names = tuple(question.table.names[s] for s in self.strategies for _ in segments.name)
+        names = tuple(question.table.strategies[s].name for s in self.strategies for _ in segments.name)
 
         def along(sum_SOGW: F64) -> F64:
             sum_OGW = np.concatenate([sum_SOGW[s] for s in self.strategies], axis=1)

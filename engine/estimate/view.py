@@ -39,7 +39,7 @@ class View:
 
     @property
     def name(self) -> str:
-        return self.question.table.names[self.strategy]
+        return self.question.table.strategies[self.strategy].name
 
     @property
     def policy_name(self) -> str:
