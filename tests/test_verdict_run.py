@@ -156,10 +156,61 @@ def test_declared_looks_spend_the_error_and_what_was_declared_first_holds(lake, 
     assert second["looks_in_config"] == 9
 
 
-def test_a_broken_count_of_looks_is_named(lake, tmp_path):
+def test_a_comparison_stays_the_same_whatever_it_is_called_and_whatever_decides_nothing(lake, tmp_path, fewer):
+    """Each of these would make a look of its own out of the second one, if names or texts told comparisons apart."""
+    same = [
+        {"scores": {**SCORES, "unread": {"creatives": {"scam": "old_score"}}}},
+        {"period": {**config_tree(lake, tmp_path)["period"], "until": "2026-01-25T00:00:01Z"}},
+        {"exposure": {"life": "30d"}},
+    ]
+    verdict_of(tree(lake, tmp_path, LENIENT, run="first", labels={"path": str(fewer)}))
+    for k, change in enumerate(same):
+        assert verdict_of(tree(lake, tmp_path, LENIENT, run=f"same-{k}", **change))["look"] == 2, change
+    dead = {"rules": [*LENIENT["rules"], {"when": "v1.scam >= 2", "then": "reject"}]}
+    assert verdict_of(tree(lake, tmp_path, dead, run="dead"))["look"] == 2
+    renamed = {"rules": [{"when": "copy.scam >= 0.99", "then": "reject"}]}
+    assert verdict_of(tree(lake, tmp_path, renamed, run="renamed"))["look"] == 2
+    assert verdict_of(tree(lake, tmp_path, rejects_at(0.9), run="another"))["look"] == 1
+
+
+def test_equal_labels_elsewhere_are_no_new_look(lake, tmp_path):
+    verdict_of(tree(lake, tmp_path, LENIENT, run="a"))
+    labels = pq.read_table(lake / "labels.parquet")
+    moved = tmp_path / "moved.parquet"
+    pq.write_table(labels.take(pa.array(range(labels.num_rows - 1, -1, -1))), moved)
+    assert verdict_of(tree(lake, tmp_path, LENIENT, run="b", labels={"path": str(moved)}))["look"] == 1
+
+
+def test_without_a_concluded_label_there_is_no_look(lake, tmp_path):
+    labels = pq.read_table(lake / "labels.parquet")
+    none = tmp_path / "none.parquet"
+    waiting = pa.nulls(labels.num_rows, pa.string())
+    pq.write_table(labels.set_column(labels.column_names.index("label"), "label", waiting), none)
+    first = verdict_of(tree(lake, tmp_path, SLIGHTLY, run="a", labels={"path": str(none)}, gates=[THIN]))
+    assert (first["look"], first["verdict"]) == (1, "label more creatives")
+    assert "last declared look" not in first["line"]
+    second = verdict_of(tree(lake, tmp_path, SLIGHTLY, run="b", gates=[THIN]))
+    assert second["look"] == 1
+    assert "this was the last declared look" in second["line"]
+
+
+BROKEN = [
+    "{",
+    "[]",
+    '{"declared": 0, "looks": []}',
+    '{"declared": 1, "looks": [{}]}',
+    '{"declared": 1, "looks": [3]}',
+    '{"declared": 1, "looks": [{"labels": 1, "information": {}}]}',
+    '{"declared": 1, "looks": [{"labels": "a", "information": {"x": "y"}}]}',
+    '{"declared": 1, "looks": [{"labels": "a", "information": []}]}',
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_count_of_looks_is_named(lake, tmp_path, broken):
     verdict_of(tree(lake, tmp_path, COPY, run="a"))
     (path,) = (tmp_path / "_looks").glob("*.json")
-    path.write_text("{")
+    path.write_text(broken)
     with pytest.raises(DataError, match=path.name):
         verdict_of(tree(lake, tmp_path, COPY, run="b"))
 

@@ -23,7 +23,7 @@ def verdict_stage(run: Run, question: Question) -> Verdict | None:
     config = run.config
     if not config.gates or config.compare is None:
         return None
-    register = open_register(run)
+    register = open_register(run, question)
     with run.progress.stage("gates", 1) as step:
         verdict = decide(
             gates_of(config),

@@ -17,7 +17,7 @@ from engine.estimate.cost import costs
 from engine.estimate.decision_pairs import paired_decision_rates
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.joined import NO_INTERVAL, few_swaps, scaled, skewed
-from engine.estimate.known import creatives_of
+from engine.estimate.known import creatives_of, framed_creatives
 from engine.estimate.label_rates import by_inference, label_rates, paired_rates
 from engine.estimate.metrics import COST, RATES, Metric, Number
 from engine.estimate.pair import correlation
@@ -64,8 +64,8 @@ class Evidence:
     """What is known of a contrast in one segment; estimate is None where it cannot be had, for the reason given.
 
     low, high : each a one-sided bound at the level that was asked for, whatever the labels are that no audit could have
-    given. labels : creatives of the segment with a
-    concluded label, of `creatives` that it holds. events : effective events, None where there is no single number.
+    given. labels : creatives of the segment with a concluded label, of `creatives` that audits could have drawn.
+    events : effective events, None where there is no single number.
     """
 
     segment_by: str
@@ -116,7 +116,7 @@ def _contrasted(question: Question, wanted: Contrast, level: float) -> list[Evid
         rows = _plain_rows(_decisions(sides, wanted), wanted.factor)
     return [
         _evidence(row, int(labels), int(creatives))
-        for row, labels, creatives in zip(rows, labels_G, creatives_G, strict=True)
+        for row, labels, creatives in zip(rows, labels_G, framed_creatives(asked.totals, asked.segments), strict=True)
     ]
 
 

@@ -89,6 +89,11 @@ def creatives_of(totals: Totals, segments: Segments) -> F64:
     return (segments.member_GC.astype(np.int64) @ whole_C).astype(np.float64)
 
 
+def framed_creatives(totals: Totals, segments: Segments) -> F64:
+    """Return how many creatives of each segment some audit could have drawn."""
+    return (segments.member_GC.astype(np.int64) @ totals.whole_FCW[1, :, 0]).astype(np.float64)
+
+
 def _framed_share(totals: Totals, segments: Segments) -> F64:
     """Return the share of each segment's exposure that some audit could have drawn, shape (G, W) by WEIGHTINGS."""
     by_frame = np.einsum("fcw,gc->fgw", totals.whole_FCW, segments.member_GC.astype(np.int64))

@@ -77,7 +77,7 @@ class Stack:
             pairs = [self.policy.summed(s, name) for s in self.strategies]
             answered, everybody = ([part for part in parts if part is not None] for parts in zip(*pairs, strict=True))
             found = side_by_side(answered) if answered else None
-            same = bool(everybody) and everybody[0] is answered[0]
+            same = bool(everybody and answered) and everybody[0] is answered[0]
             of_all = found if same else side_by_side(everybody) if everybody else None
             out[name] = Summed(found, of_all, answered if name == self.policy.cost_weighting else [])
         return out

@@ -21,6 +21,7 @@ from engine.verdict.power import Needed, labels_needed
 Ask = Callable[[Contrast, float], Sequence[Evidence]]  # evidence of every segment, at a one-sided confidence
 Information = float | None  # 1/variance of what a gate looks at
 DASH = "—"
+_LAST_LOOK = "this was the last declared look, so they decide a comparison of its own (see compare.looks)"
 
 
 class Decision(StrEnum):
@@ -35,12 +36,13 @@ class Decision(StrEnum):
 class Look:
     """Which look this is, of how many that were declared beforehand.
 
-    earlier : key of a finding → the information of each earlier look, in order.
+    earlier : key of a finding → the information of each earlier look, in order. counted : there were labels to look at.
     """
 
     number: int = 1
     declared: int = 1
     earlier: Mapping[str, Sequence[Information]] | None = None
+    counted: bool = True
 
     @property
     def beyond(self) -> bool:
@@ -107,11 +109,23 @@ def decide(gates: Sequence[Gate], ask: Ask, confidence: float, look: Look, *, un
     if not open_:
         passed = "the gate passes" if len(findings) == 1 else f"all {len(findings)} gates pass"
         return Verdict(Decision.SHIP, "no creative changes its decision" if unchanged else passed, findings, look)
-    planned = [finding.needed.more if finding.needed else None for finding in open_]
-    known = [more for more in planned if more is not None]
-    return Verdict(
-        Decision.LABEL_MORE, _said(open_), findings, look, max(known) if len(known) == len(planned) else None
-    )
+    last = f"; {_LAST_LOOK}" if look.counted and look.number == look.declared else ""
+    return Verdict(Decision.LABEL_MORE, _said(open_) + last, findings, look, more_labels(open_))
+
+
+def more_labels(findings: Sequence[Finding]) -> int | None:
+    """Return how many creatives decide all of them, None where one cannot be planned.
+
+    Segments of one attribute share no creative, so what they need adds up. A label tells all gates of its creative, and
+    counts in a segment of each attribute: of gates and of attributes the largest number is enough.
+    """
+    by_segment: dict[str, dict[str, int]] = {}
+    for finding in findings:
+        if finding.needed is None or finding.needed.more is None:
+            return None
+        of = by_segment.setdefault(finding.gate.by or "all", {})
+        of[finding.segment] = max(of.get(finding.segment, 0), finding.needed.more)
+    return max((sum(of.values()) for of in by_segment.values()), default=None)
 
 
 def judge_gate(gate: Gate, ask: Ask, confidence: float, look: Look) -> list[Finding]:

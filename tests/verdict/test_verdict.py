@@ -118,3 +118,22 @@ def test_an_early_look_asks_for_more_than_a_single_one():
     early = decide([gate()], ask, 0.95, Look(1, 5))
     assert early.decision is Decision.LABEL_MORE
     assert early.more is not None
+
+
+def test_segments_of_an_attribute_add_up_and_gates_of_the_same_creatives_do_not():
+    errors, points = {"leakage_rate": 0.02, "overkill_rate": 0.03}, {"leakage_rate": 0.005, "overkill_rate": 0.005}
+    gates = [gate(by="region"), gate(metric="overkill_rate", by="region"), gate()]
+    verdict = decide(gates, world(errors, points), 0.95, ONE)
+    first, second = (
+        [f.needed.more for f in verdict.findings if f.gate is each and f.needed and f.needed.more is not None]
+        for each in gates[:2]
+    )
+    assert len(first) == len(second) == 2
+    assert verdict.more == sum(map(max, zip(first, second, strict=True)))
+
+
+def test_the_last_declared_look_says_so_and_an_earlier_one_does_not():
+    ask = world({"leakage_rate": 0.02}, {"leakage_rate": 0.005})
+    assert "this was the last declared look" in decide([gate()], ask, 0.95, ONE).line
+    assert "declared look" not in decide([gate()], ask, 0.95, Look(1, 2)).line
+    assert "declared look" not in decide([gate()], ask, 0.95, Look(counted=False)).line
