@@ -160,7 +160,7 @@ def test_a_comparison_stays_the_same_whatever_it_is_called_and_whatever_decides_
     """Each of these would make a look of its own out of the second one, if names or texts told comparisons apart."""
     same = [
         {"scores": {**SCORES, "unread": {"creatives": {"scam": "old_score"}}}},
-        {"period": {**config_tree(lake, tmp_path)["period"], "until": "2026-01-25T00:00:01Z"}},
+        {"period": {**config_tree(lake, tmp_path)["period"], "until": "2026-01-24T23:59:59Z"}},
         {"exposure": {"life": "30d"}},
     ]
     verdict_of(tree(lake, tmp_path, LENIENT, run="first", labels={"path": str(fewer)}))

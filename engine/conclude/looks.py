@@ -90,8 +90,8 @@ def labels_identity(question: Question) -> str | None:
         for s in question.pair or ()
         for part in zip(*((rule.decision, rule.share) for rule in question.table.rules[s]), strict=True)
     ]
-    columns = [rows.pi_n, *rows.y_nQ.T, *rows.known_Wn, *decided]
-    table_nK = np.nan_to_num(np.stack(columns, axis=1)[drawn_n].astype(np.float64), nan=-1.0)
+    known_Wn = np.nan_to_num(rows.known_Wn)  # which of the rest a model fills is no matter of labels
+    table_nK = np.stack([rows.pi_n, *rows.y_nQ.T, *known_Wn, *decided], axis=1)[drawn_n]
     ordered = np.ascontiguousarray(table_nK[np.lexsort(table_nK.T)])
     design = rows.design
     strata = sorted(zip(design.method_H, design.population_H.tolist(), design.drawn_H.tolist(), strict=True))
