@@ -16,6 +16,7 @@ from engine.conclude import series
 from engine.config.loading import check_config
 from engine.pipeline import run
 from engine.progress import Progress
+from engine.report.first_screen import unknowns
 from engine.report.plots import draw
 from engine.report.run_summary import read_summary
 from engine.report.series_chapter import over_time
@@ -146,6 +147,9 @@ def test_what_drifts_is_said_in_a_sentence_and_what_does_not_in_another(weekly):
         "v1.scam: scores have shifted against those before 2026-01-10 (PSI up to 0.31), first from"
     )
     assert "2026-01-17" in scores
+    first = [unknowns(read_summary(weekly | {"run": "r", "series": each}))[0].items for each in (quiet, loud)]
+    seen = "Drift within the period: the violating share of what is submitted, the scores v1.scam (see Over time)."
+    assert [seen in items for items in first] == [False, True], "the first screen points to it"
 
 
 def test_weeks_without_creatives_and_runs_without_labels_say_why_there_is_no_number(lake, tmp_path):

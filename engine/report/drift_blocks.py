@@ -17,6 +17,14 @@ def drift_words(series: SeriesSummary) -> Points | Text:
     return Points(said, "warning") if said else Text(_quiet(series))
 
 
+def drift_seen(series: SeriesSummary) -> list[str]:
+    """Name what drifts, for the first screen; nothing where nothing does."""
+    said = [] if series.label_piece is None else ["the violating share of what is submitted"]
+    scores = series.scores.columns if series.scores else ()
+    said += [f"the scores {wording.clip(found.column, 60)}" for found in scores if any(found.drifts)]
+    return [f"Drift within the period: {', '.join(said)} (see Over time)."] if said else []
+
+
 def drift_table(scores: ScoreDrifts) -> Fold:
     """Return the index of every score and piece."""
     return Fold("Scores against the first ones", (Text(_explained(scores)), _grid(scores)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.report import wording
 from engine.report.cells import Notes, look_of, number_cell, phrase, strategy_cell
+from engine.report.drift_blocks import drift_seen
 from engine.report.gates import VerdictSummary
 from engine.report.lookup import Number
 from engine.report.page import Answer, Cell, Grid, Group, Points, Spot, Tradeoff
@@ -71,7 +72,7 @@ def picture(run: RunSummary) -> Tradeoff:
 def unknowns(run: RunSummary) -> tuple[Points, ...]:
     """Say what the numbers of the first screen rest on and what they cannot tell."""
     numbers = [run.number(name, metric) for name in run.names for metric in _LABELLED]
-    warnings = (*run.warnings, *_warned(numbers))
+    warnings = (*run.warnings, *(drift_seen(run.series) if run.series else ()), *_warned(numbers))
     evidence = (_answered(run), *_thin(numbers), *_support(numbers))
     points = (*evidence, _sentence(run.training_overlap), *_filled(run))
     clipped = tuple(wording.clip(warning, _LONG) for warning in warnings)
