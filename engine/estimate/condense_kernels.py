@@ -5,21 +5,32 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from engine.estimate.sum_kernels import TIE
 from engine.records import F64, I8, I16, I64
 
 MOMENTS = 9
+LANES = 64  # pairs that are added up side by side
 NOBODY, ALL = -1, -2  # for a (segment, advertiser) pair that is left out
 
 
 @njit(cache=True, nogil=True)
-def sums_by_kind(group_n: I64, groups: int, power_nK: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
-    """Return Σ power of the rows of each group by kind, 2 · outcome + y, shape (groups, 2 · O, K)."""
-    out_PKX = np.zeros((groups, 2 * outcomes, power_nK.shape[1]))
+def moments_by_kind(group_n: I64, groups: int, power_nK: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
+    """Return Σ power of the rows of each group by kind, 2 · outcome + y, shape (groups, 2 · O, MOMENTS)."""
+    out_PKX = np.zeros((groups, 2 * outcomes, MOMENTS))
     for n in range(len(outcome_n)):
-        kind = 2 * outcome_n[n] + max(y_n[n], 0)
-        for p in range(power_nK.shape[1]):
-            out_PKX[group_n[n], kind, p] += power_nK[n, p]
+        mine_X, power_X = out_PKX[group_n[n], 2 * outcome_n[n] + max(y_n[n], 0)], power_nK[n]
+        for p in range(MOMENTS):  # a constant, so that it is one step of the machine's vectors
+            mine_X[p] += power_X[p]
     return out_PKX
+
+
+@njit(cache=True, nogil=True)
+def weight_by_kind(group_n: I64, groups: int, x_n: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
+    """Return Σ x of the rows of each group by kind, shape (groups, 2 · O)."""
+    out_TK = np.zeros((groups, 2 * outcomes))
+    for n in range(len(outcome_n)):
+        out_TK[group_n[n], 2 * outcome_n[n] + max(y_n[n], 0)] += x_n[n]
+    return out_TK
 
 
 @njit(cache=True, nogil=True)
@@ -71,6 +82,42 @@ def totals_by_kind(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> 
         if left_out_G[g] != NOBODY:
             out_T[left_out_G[g]] = 0.0
     return out_T
+
+
+@njit(cache=True, nogil=True)
+def kind_power_sums(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> tuple[F64, I64]:
+    """Return `sum_kernels.power_sums` of the totals by kind, LANES of them added up at a time; 0 where ALL are out."""
+    out_XG, largest_G = np.zeros((4, len(edge_G) - 1)), edge_G[:-1].copy()
+    total_l, at_l, first_l, second_l, fourth_l, most_l = _lanes()
+    for g in range(len(edge_G) - 1):
+        if left_out_G[g] == ALL:
+            continue
+        first_l[:], second_l[:], fourth_l[:], most_l[:], at_l[:] = 0.0, 0.0, 0.0, 0.0, edge_G[g]
+        for start in range(edge_G[g], edge_G[g + 1], LANES):
+            size = min(LANES, edge_G[g + 1] - start)
+            total_l[:] = 0.0
+            for k in range(len(sum_KT)):
+                if value_GK[g, k] != 0.0:
+                    for i in range(size):
+                        total_l[i] += sum_KT[k, start + i] * value_GK[g, k]
+            if start <= left_out_G[g] < start + size:
+                total_l[left_out_G[g] - start] = 0.0
+            for i in range(LANES):
+                v = total_l[i] * total_l[i]
+                first_l[i] += total_l[i]
+                second_l[i] += v
+                fourth_l[i] += v * v
+                more = v > most_l[i] * TIE
+                most_l[i], at_l[i] = v if more else most_l[i], start + i if more else at_l[i]
+        out_XG[:, g] = (first_l.sum(), second_l.sum(), fourth_l.sum(), most_l.max())
+        largest_G[g] = at_l[most_l * TIE >= out_XG[3, g]].min()
+    return out_XG, largest_G
+
+
+@njit(cache=True, nogil=True)
+def _lanes() -> tuple[F64, I64, F64, F64, F64, F64]:
+    sums = np.empty((4, LANES))
+    return np.empty(LANES), np.empty(LANES, np.int64), sums[0], sums[1], sums[2], sums[3]
 
 
 @njit(cache=True, nogil=True)

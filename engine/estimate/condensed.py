@@ -21,12 +21,13 @@ import numpy as np
 from engine.estimate.condense_kernels import (
     ALL,
     NOBODY,
+    kind_power_sums,
     kind_products,
     segment_sums_of,
     totals_by_kind,
 )
 from engine.estimate.groups import Groups
-from engine.estimate.sample import Reduced, Sample
+from engine.estimate.sample import ClusterSpread, Reduced, Sample, spread_of
 from engine.records import F64, I8, I16, I64, Flags, LabelledRows
 
 
@@ -146,6 +147,11 @@ class Condensed(Sample):
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), the value the same in all strata of a segment."""
         return totals_by_kind(self.total_KT, self.cluster_edge_G, self._of_kinds(value_m), self._left_out_G)
+
+    def cluster_spread(self, value_m: F64) -> ClusterSpread:
+        """Return the spread of these totals between advertisers."""
+        powers = kind_power_sums(self.total_KT, self.cluster_edge_G, self._of_kinds(value_m), self._left_out_G)
+        return spread_of(self.cluster_edge_G, *powers)
 
     def cluster_squares(self, value_m: F64) -> F64:
         """Return the sum of the squares of these totals of each segment, of all pairs."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.estimate.condense_kernels import MOMENTS, spread_sums_of, sums_by_kind, sums_of_rows
+from engine.estimate.condense_kernels import MOMENTS, moments_by_kind, spread_sums_of, sums_of_rows, weight_by_kind
 from engine.estimate.condensed import Condensed
 from engine.estimate.groups import edges
 from engine.estimate.sample import Sample
@@ -32,12 +32,22 @@ class Adder:
         """Return what adds up the same rows in another order."""
         return replace(self, group_n=self.group_n[order_n])
 
-    def sums(self, power_nK: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
-        """Return Σ power by place and kind, (size, 2 · O, K)."""
-        groups = int(self.group_n.max(initial=-1)) + 1
-        by_group = sums_by_kind(self.group_n, groups, power_nK, outcome_n, y_n, outcomes)
-        found = spread_sums_of(by_group.reshape(groups, -1), self.from_e, self.to_e, self.size)
-        return found.reshape(self.size, 2 * outcomes, -1)
+    @cached_property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return int(self.group_n.max(initial=-1)) + 1
+
+    def moments(self, power_nK: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
+        """Return Σ power by place and kind, (size · 2 · O, MOMENTS)."""
+        by_group = moments_by_kind(self.group_n, self.groups, power_nK, outcome_n, y_n, outcomes)
+        return self._spread(by_group.reshape(self.groups, -1)).reshape(-1, MOMENTS)
+
+    def weight(self, x_n: F64, outcome_n: I16, y_n: I8, outcomes: int) -> F64:
+        """Return Σ x by place and kind, (size, 2 · O)."""
+        return self._spread(weight_by_kind(self.group_n, self.groups, x_n, outcome_n, y_n, outcomes))
+
+    def _spread(self, sum_CX: F64) -> F64:
+        return spread_sums_of(sum_CX, self.from_e, self.to_e, self.size)
 
 
 def adder(code_n: I64, at_m: I64, to_m: I64, size: int) -> Adder:
@@ -86,6 +96,11 @@ class Condenser:
         return row_m[order], self.place_m[order], edges(cluster_m[order], pairs)
 
     @cached_property
+    def x_n(self) -> F64:
+        """Weight · w of each draw."""
+        return np.ascontiguousarray(self.power_nK[:, 0])
+
+    @cached_property
     def rows_KG(self) -> F64:
         """Creatives, effective number and largest weight of each segment."""
         return np.array((self.sample.entries_G, self.sample.size_G, self.sample.heaviest_G))
@@ -94,11 +109,11 @@ class Condenser:
         """Return the power sums of what a strategy decided; outcome_n : of every draw, below `outcomes`."""
         sample, kinds, places = self.sample, 2 * outcomes, len(self.key_P)
         outcome_n = outcome_n[self.order_n]
-        sums_PKX = self.places.sums(self.power_nK, outcome_n, self.y_n, outcomes)
-        total_KT = np.ascontiguousarray(self.pairs.sums(self.power_nK[:, :1], outcome_n, self.y_n, outcomes)[..., 0].T)
+        moment_MK = self.places.moments(self.power_nK, outcome_n, self.y_n, outcomes)
+        total_TK = self.pairs.weight(self.x_n, outcome_n, self.y_n, outcomes)
         kept = {f.name: getattr(sample, f.name) for f in fields(Sample)}
         kind_m = np.tile(np.arange(kinds), places)
-        moment_KM = np.ascontiguousarray(sums_PKX.reshape(-1, MOMENTS).T)
+        moment_KM = np.ascontiguousarray(moment_MK.T)
         of_kinds = {
             "weight_m": moment_KM[0],
             "at_m": np.arange(len(kind_m)),
@@ -110,7 +125,7 @@ class Condenser:
             moment_KM=moment_KM,
             outcome_m=(kind_m // 2).astype(np.int16),
             truth_m=(kind_m % 2).astype(np.int8),
-            total_KT=total_KT,
+            total_KT=np.ascontiguousarray(total_TK.T),
             key_P=self.key_P,
             rows_KG=self.rows_KG,
             origins=(Decided(self, outcome_n, outcomes),),

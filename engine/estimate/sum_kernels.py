@@ -12,6 +12,8 @@ from numba import njit
 
 from engine.records import F64, I64, Flags
 
+TIE = 1.0 + 1e-9  # a square is greater from here on: how sums are rounded decides no tie
+
 
 @njit(cache=True, nogil=True)
 def segment_sums(edge_G: I64, value_m: F64) -> F64:
@@ -117,7 +119,7 @@ def power_sums(edge_G: I64, total_T: F64) -> tuple[F64, I64]:
             first += total_T[t]
             second += v
             fourth += v * v
-            if v > most * (1.0 + 1e-9):  # how sums are rounded decides no tie
+            if v > most * TIE:
                 most, largest_G[g] = v, t
         out_KG[:, g] = (first, second, fourth, most)
     return out_KG, largest_G
