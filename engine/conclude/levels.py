@@ -3,7 +3,8 @@
 The score thresholds of the candidate move together, by the same amount in log-odds: those of its REVIEW rules until its
 review load, all of them until its overkill comes nearest to the baseline's. What is left of the difference is the
 model's or the rules' own, not that one is simply the stricter one. Overkill is matched on the labels that
-judge it: the intervals do not know of that choice.
+judge it: the intervals do not know of that choice. A level that coarse scores do not
+reach is named as the nearest.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LEAKAGE, OVERKILL, REVIEW = (
     Number(metric, WEIGHTINGS[0]) for metric in ("leakage_rate", "overkill_rate", "review_rate")
 )
 _FIRST, _STEPS, _ROUNDS = 12.0, 49, 3  # log-odds each way in the first round; a next one looks between two steps
+_TOLERANCE = 0.02  # of the target: a level within it counts as reached
 _MATCHED: tuple[tuple[str, Number, Decision | None], ...] = (
     ("at equal review load", REVIEW, Decision.REVIEW),
     ("at equal overkill", OVERKILL, None),
@@ -42,6 +44,7 @@ class Level:
     """Both strategies at one level. by : log-odds by which the candidate's thresholds were moved, None where not.
 
     own : the candidate's numbers by metric. paired : its difference to the baseline of those that need labels.
+    short : how far the level was missed, None where it was reached.
     """
 
     name: str
@@ -49,11 +52,13 @@ class Level:
     own: Mapping[str, Estimate]
     paired: Mapping[str, Estimate]
     reason: str | None = None
+    short: str | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """Return the level as plain values."""
         own, paired = ({metric: row._asdict() for metric, row in rows.items()} for rows in (self.own, self.paired))
-        return {"name": self.name, "by": self.by, "reason": self.reason, "own": own, "paired": paired}
+        said = {"name": self.name, "by": self.by, "reason": self.reason, "short": self.short}
+        return said | {"own": own, "paired": paired}
 
 
 def levels_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground) -> list[Level]:
@@ -74,8 +79,19 @@ def levels_stage(run: Run, creatives: Creatives, scored: Scored, ground: Ground)
             out.append(Level(name, None, {}, {}, why))
             continue
         by = asking.nearest(candidate, number, target, only)
-        out.append(asking.level(name, baseline, shifted(candidate, by, f"{candidate.name} {name}", only), by))
+        moved = asking.level(name, baseline, shifted(candidate, by, f"{candidate.name} {name}", only), by)
+        out.append(_checked(moved, number, target))
     return out
+
+
+def _checked(level: Level, number: Number, target: float) -> Level:
+    """Return the level, called the nearest one where it misses its target."""
+    reached = level.own[number.metric].estimate
+    if reached is not None and abs(reached - target) <= _TOLERANCE * target:
+        return level
+    found = "not known" if reached is None else f"{reached:.4g}"
+    short = f"{number.metric} is {found} against {target:.4g} of the baseline: no threshold brings it nearer"
+    return replace(level, name=level.name.replace("at equal", "nearest to equal"), short=short)
 
 
 def _fixed(run: Run, candidate: Strategy, only: Decision | None) -> str | None:

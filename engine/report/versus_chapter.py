@@ -42,7 +42,8 @@ def versus_lines(run: RunSummary) -> list[str]:
             if level["by"] is None
             else f" (thresholds moved by {wording.fixed(level['by'], 2, signed=True)} log-odds)"
         )
-        lines.append(f"{level['name']}{moved}: {level['reason'] or _level_words(level)}")
+        missed = f" ({level['short']})" if level["short"] else ""
+        lines.append(f"{level['name']}{moved}{missed}: {level['reason'] or _level_words(level)}")
     lines += [block.text for block in _points(run, run.versus)]
     for row in run.versus["scores"]:
         area = " → ".join(f"{side['estimate']:.4f}" for side in row["area"])
@@ -71,7 +72,8 @@ def _levels(levels: list[Mapping[str, Any]]) -> Grid:
         moved = wording.DASH if level["by"] is None else wording.fixed(level["by"], 2, signed=True)
         cells = [number_cell(own[metric], notes) for metric in (*_METRICS, "review_rate")]
         cells += [number_cell(paired[metric], notes) for metric in _METRICS]
-        rows.append((Cell(level["name"]), Cell(moved, tone="number"), *cells))
+        name = Cell(level["name"], notes=notes.mark(level["short"]))
+        rows.append((name, Cell(moved, tone="number"), *cells))
     head = ("Candidate", "Moved by (log-odds)", "Leakage", "Overkill", "Sent to review", "Leakage −", "Overkill −")
     title = (
         "The candidate as configured, with its REVIEW thresholds moved to the baseline's review load, and with all "
@@ -109,7 +111,7 @@ def _points(run: RunSummary, facts: Mapping[str, Any]) -> list[Text]:
 
 
 def _scores(rows: list[Mapping[str, Any]]) -> Grid:
-    groups = []
+    groups, notes = [], Notes()
     for row in rows:
         names = [wording.clip(row[side], 40) for side in ("baseline", "candidate")]
         areas = [*row["area"], row["area_gained"]]
@@ -117,12 +119,16 @@ def _scores(rows: list[Mapping[str, Any]]) -> Grid:
         signs = (False, False, True)
         lines = zip((*names, "gained"), areas, precision, signs, strict=True)
         cells = tuple(
-            (Cell(name), _area(area, signed), Cell(wording.fixed(average, 4, signed=signed), tone="number"))
+            (
+                Cell(name),
+                _area(area, notes, signed=signed),
+                Cell(wording.fixed(average, 4, signed=signed), tone="number"),
+            )
             for name, area, average, signed in lines
         )
         groups.append(Group(f"{names[0]} → {names[1]}", cells, _moved(row)))
     title = "Scores on the audit's labels, weighted by its design"
-    return Grid(title, ("Score", "AUC", "Average precision"), tuple(groups))
+    return Grid(title, ("Score", "AUC", "Average precision"), tuple(groups), tuple(notes.texts))
 
 
 def _moved(row: Mapping[str, Any]) -> str:
@@ -134,8 +140,11 @@ def _moved(row: Mapping[str, Any]) -> str:
     )
 
 
-def _area(side: Mapping[str, Any], signed: bool) -> Cell:
-    estimate, low, high = (wording.fixed(side[name], 4, signed=signed) for name in ("estimate", "low", "high"))
+def _area(side: Mapping[str, Any], notes: Notes, *, signed: bool) -> Cell:
+    estimate = wording.fixed(side["estimate"], 4, signed=signed)
+    if reason := side.get("null_reason"):
+        return Cell(estimate, notes=notes.mark(reason), tone="number")
+    low, high = (wording.fixed(side[name], 4, signed=signed) for name in ("low", "high"))
     return Cell(estimate, f"[{low}, {high}]", tone="number")
 
 

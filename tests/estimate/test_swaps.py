@@ -10,7 +10,7 @@ import pytest
 from estimate.worlds import audit_rows, census_rows, make_world, question, replayed, strategies
 
 from engine.estimate.swaps import SwapCell, swap_cells
-from engine.records import WEIGHTS, Decision
+from engine.records import WEIGHTS, Decision, ReviewerError
 
 WORLD, TABLE = make_world(71), strategies()
 FOUND = replayed(WORLD, TABLE)
@@ -48,6 +48,36 @@ def test_audits_cover_what_a_census_knows_of_every_cell():
                 hits[key] += cell.low - 1e-12 <= truth[key].share <= cell.high + 1e-12
     plain = [hits[key] / count for key in truth if key[2] == "creatives"]
     assert min(plain) >= 0.95 - 4 * sqrt(0.05 * 0.95 / count)
+
+
+def erring(seed: int, sensitivity: float, specificity: float):
+    """Return a redrawn audit whose reviewers err."""
+    rows = audit_rows(WORLD, FOUND.outcome_Sn, (0.2, 0.4, 0.8), seed)
+    right = np.where(rows.y_nQ == 1, sensitivity, specificity)
+    wrong = np.random.default_rng([seed, 9]).random(rows.y_nQ.shape) >= right
+    return replace(rows, y_nQ=np.where(wrong & (rows.y_nQ >= 0), 1 - rows.y_nQ, rows.y_nQ).astype(np.int8))
+
+
+def test_reviewer_error_is_taken_out_of_every_cell():
+    """Without that most of what violates in a cell of few violating creatives would be error."""
+    truth, known = cells(census_rows(WORLD, FOUND.outcome_Sn)), {"p": ReviewerError(0.9, 0.95)}
+    kept = ("APPROVE", "APPROVE", "creatives")
+    count, hits, naive = 60, dict.fromkeys(truth, 0), 0
+    for seed in range(count):
+        rows = erring(seed, 0.9, 0.95)
+        for key, cell in cells(rows, reviewer_error=known).items():
+            if key[2] == "creatives" and cell.low is not None:
+                hits[key] += cell.low - 1e-12 <= truth[key].share <= cell.high + 1e-12
+        apparent = cells(rows)[kept]
+        naive += apparent.low <= truth[kept].share <= apparent.high
+    assert naive / count < 0.5
+    assert min(hits[key] / count for key in truth if key[2] == "creatives") >= 0.95 - 4 * sqrt(0.05 * 0.95 / count)
+
+
+def test_a_policy_whose_reviewer_error_is_not_given_has_no_share():
+    rows = audit_rows(WORLD, FOUND.outcome_Sn, (0.2, 0.4, 0.8), 1)
+    found = cells(rows, reviewer_error={"other": ReviewerError(0.9, 0.95)}).values()
+    assert all(cell.share is None and "does not say how often reviewers err" in str(cell.null_reason) for cell in found)
 
 
 def test_a_cell_without_labels_or_exposure_says_so():
