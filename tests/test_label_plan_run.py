@@ -20,6 +20,7 @@ from engine.config.loading import check_config
 from engine.errors import BacktestError, UsageError
 from engine.labelling.ground import Wish
 from engine.labelling.plan import LabelPlan, label_plan_text, plan_labels
+from engine.labelling.table import files_of
 from engine.pipeline import run
 from engine.progress import Progress
 
@@ -149,6 +150,8 @@ def test_a_run_without_any_labels_can_be_planned_from_scores_alone(tree, planned
         (Wish(width=1e-9), "is not reached by labelling all 528 creatives"),
         (Wish(width=2.0), "already"),
         (Wish(budget=50, metric="leakage_rat"), 'did you mean "leakage_rate"'),
+        (Wish(budget=50, metric="cost"), "labels cannot be planned for cost; .*leakage_rate, .*overkill_rate"),
+        (Wish(budget=50, metric="reject_rate"), "labels cannot be planned for reject_rate; .*leakage_rate"),
         (Wish(budget=50, weighting="impression"), 'did you mean "impressions"'),
         (Wish(budget=50, policy="scan"), 'did you mean "scam"'),
         (Wish(budget=50, reading="human"), "unknown reading human"),
@@ -157,6 +160,67 @@ def test_a_run_without_any_labels_can_be_planned_from_scores_alone(tree, planned
 def test_a_wish_that_cannot_be_met_is_refused_with_what_to_do(planned, wish, words):
     with pytest.raises(UsageError, match=words):
         planned(wish=wish)
+
+
+@pytest.mark.parametrize("unknown", [{"metric": "cost"}, {"policy": "scan"}, {"weighting": "x"}, {"reading": "x"}])
+def test_a_wish_for_what_no_plan_serves_is_refused_before_anything_is_read(tree, planned, unknown):
+    tree["creatives"]["path"] = "nowhere"
+    with pytest.raises(UsageError, match=f"{next(iter(unknown.values()))}"):
+        planned(wish=Wish(budget=50, **unknown))
+
+
+@pytest.mark.parametrize("out", ["", "taken"])
+def test_a_plan_that_is_no_file_is_refused_before_anything_is_read(tree, planned, tmp_path, out):
+    (tmp_path / "taken").mkdir()
+    tree["creatives"]["path"] = "nowhere"
+    with pytest.raises(UsageError, match="is a folder; name a file"):
+        planned(out)
+
+
+def test_labels_that_were_filled_in_are_never_overwritten(planned):
+    plan = planned()
+    rows = pq.read_table(plan.files.plan)
+    label = pa.array(["VIOLATING"] * rows.num_rows)
+    pq.write_table(rows.set_column(rows.column_names.index("label"), "label", label), plan.files.plan)
+    filled, audits = plan.files.plan.read_bytes(), plan.files.audits.read_bytes()
+    plan.files.frame.unlink()
+    with pytest.raises(UsageError, match=r"next\.parquet: is there.*another FILE.* or remove it") as refused:
+        planned()
+    assert len(refused.value.faults) == 1
+    assert refused.value.exit_code == 2
+    assert plan.files.plan.read_bytes() == filled
+    assert plan.files.audits.read_bytes() == audits
+    assert not plan.files.frame.exists()  # all three or none
+
+
+@pytest.mark.parametrize("what", ["plan", "frame", "audits"])
+def test_each_file_of_another_plan_is_kept_and_named(planned, tmp_path, what):
+    targets = files_of(tmp_path / "next.parquet")
+    target = getattr(targets, what)
+    target.write_bytes(b"another audit's")
+    with pytest.raises(UsageError) as refused:
+        planned()
+    assert [fault.split(":")[0] for fault in refused.value.faults] == [str(target)]
+    assert target.read_bytes() == b"another audit's"
+    assert [path for path in (targets.plan, targets.frame, targets.audits) if path.exists()] == [target]
+
+
+def test_a_second_plan_into_the_same_file_is_refused_under_another_audit_too(planned):
+    plan = planned()
+    held = [path.read_bytes() for path in (plan.files.plan, plan.files.frame, plan.files.audits)]
+    with pytest.raises(UsageError) as refused:
+        planned(audit_id="second")
+    assert len(refused.value.faults) >= 2  # the frame is equal where strata are
+    assert held == [path.read_bytes() for path in (plan.files.plan, plan.files.frame, plan.files.audits)]
+
+
+def test_the_same_plan_again_touches_nothing(planned):
+    plan = planned()
+    plan.files.frame.unlink()  # as after a kill between the files
+    written = plan.files.plan.stat().st_mtime_ns
+    again = planned()
+    assert again.files.frame.exists()
+    assert plan.files.plan.stat().st_mtime_ns == written
 
 
 def test_a_plan_needs_a_comparison_all_scores_and_a_new_name(tree, planned):

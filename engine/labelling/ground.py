@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from engine.errors import DataError, UsageError, did_you_mean
 from engine.estimate.delivery import MACHINE, READINGS, Delivery, delivery
 from engine.estimate.interval import t_quantile
-from engine.estimate.metrics import RATES, Metric
+from engine.estimate.metrics import FORMULAS, RATES, Metric
 from engine.labelling.allocation import Allocation, EarlierAudit, expected_variance
 from engine.labelling.belief import FOLDS, violating_chance
 from engine.labelling.influence import Influence, Side, influence
@@ -92,7 +92,7 @@ def find_ground(asked: Comparison, labels: LabelTable | None, audits: Sequence[A
     ------
     UsageError : the wish names what is not there. DataError : the number would be null.
     """
-    metric, q = check_wish(asked, wish)
+    metric, q = check_wish(asked.policies, wish)
     ids = asked.kept["creative_id"].combine_chunks()
     none_NP = np.zeros((len(ids), len(asked.policies)), np.int8)
     rows = census(asked.kept, ids, none_NP)
@@ -110,16 +110,18 @@ def find_ground(asked: Comparison, labels: LabelTable | None, audits: Sequence[A
     return Ground(ids, moves, earlier, _known(ids, labels, len(asked.policies)), answered, asked.confidence, alone)
 
 
-def check_wish(asked: Comparison, wish: Wish) -> tuple[Metric, int]:
+def check_wish(policies: tuple[str, ...], wish: Wish) -> tuple[Metric, int]:
     """Return the metric and the place of the policy that a wish names.
 
     Raises
     ------
-    UsageError : it names what is not there.
+    UsageError : it names what is not there, or a metric that no plan can be made for.
     """
     metrics = {metric.name: metric for metric in RATES}
-    names = _names(asked.policies)
-    policy = wish.policy or asked.policies[0]
+    if wish.metric in FORMULAS and wish.metric not in metrics:
+        raise UsageError(f"--metric: labels cannot be planned for {wish.metric}; take one of {', '.join(metrics)}")
+    names = _names(policies)
+    policy = wish.policy or policies[0]
     known = {"metric": (wish.metric, metrics), "weighting": (wish.weighting, WEIGHTINGS), "policy": (policy, names),
              "reading": (wish.reading, READINGS)}  # fmt: skip
     faults = [

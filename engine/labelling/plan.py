@@ -13,10 +13,11 @@ from engine.conclude.numbers import without_training
 from engine.config.sections import Config
 from engine.errors import UsageError
 from engine.labelling.allocation import FEWEST_LABELS, Allocation, allocate
-from engine.labelling.ground import Comparison, Ground, Wish, find_ground
+from engine.labelling.ground import Comparison, Ground, Wish, check_wish, find_ground
 from engine.labelling.table import (
     Files,
     audits_table,
+    check_target,
     draw,
     draw_numbers,
     files_of,
@@ -68,10 +69,12 @@ def plan_labels(
 
     Raises
     ------
-    UsageError : nothing is compared, the wish cannot be met or names what is not there, or the audit's name is taken.
+    UsageError : nothing is compared, the wish cannot be met or names what is not there, the audit's name is taken,
+        or a file that it would write is there and holds something else.
     DataError : the number that the labels are for would be null.
     """
     check_request(config, wish)
+    check_target(out)
     earlier = _earlier_audits(config, audit_id)
     run = open_run(config, prepare(config), progress)
     comparison = find_comparison(run)
@@ -104,6 +107,7 @@ def check_request(config: Config, wish: Wish) -> None:
         raise UsageError(f"--budget: {wish.budget} is below {FEWEST_LABELS}, too few for strata that can be estimated")
     if wish.width is not None and not wish.width > 0:
         raise UsageError(f"--width: {wish.width} must be above 0")
+    check_wish(tuple(config.policies), wish)
 
 
 def find_comparison(run: Run) -> Comparison:

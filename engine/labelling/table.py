@@ -7,6 +7,7 @@ with the frame and the audits beside it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.errors import UsageError
 from engine.labelling.allocation import Allocation
 from engine.read.sampling import uniform
 from engine.records import F64, I8, I64
@@ -110,18 +112,56 @@ def audits_table(earlier: pa.Table, found: Allocation, audit_id: str, frame: str
     return pa.concat_tables([pa.table(held, schema=AUDITS), pa.table(mine, schema=AUDITS)])
 
 
+def check_target(path: Path) -> None:
+    """Refuse a plan's FILE that can only be a folder.
+
+    Raises
+    ------
+    UsageError : it is one.
+    """
+    if path.is_dir():
+        raise UsageError(f"--out: {path} is a folder; name a file in it")
+
+
 def write_files(files: Files, plan: pa.Table, frame: pa.Table, audits: pa.Table) -> None:
-    """Write the three tables, the plan last."""
-    files.plan.parent.mkdir(parents=True, exist_ok=True)
-    for target, table in ((files.frame, frame), (files.audits, audits), (files.plan, plan)):
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, write_page_checksum=True)
-        write_whole(target, sink.getvalue().to_pybytes())
+    """Write the three tables, the plan last; a file that holds the same bytes already is left alone.
+
+    Raises
+    ------
+    UsageError : a file is there and holds something else, as labels that annotators filled in; then none is written.
+    """
+    found = {files.frame: _bytes(frame), files.audits: _bytes(audits), files.plan: _bytes(plan)}
+    wanted = {target: data for target, data in found.items() if not _holds(target, data)}
+    taken = [target for target in wanted if os.path.lexists(target)]
+    if taken:
+        raise UsageError(
+            *(
+                f"{target}: is there and differs from what this plan would write, labels filled in or another audit's; "
+                "nothing was written: name another FILE with --out (and --audit-id for a further audit), or remove it"
+                for target in taken
+            )
+        )
+    for target, data in wanted.items():
+        write_whole(target, data)
 
 
 def files_of(path: Path) -> Files:
     """Return the three files of a plan: FILE, and beside it FILE's name with `.frame` and `.audits`."""
     return Files(path, *(path.with_name(f"{path.stem}.{what}.parquet") for what in ("frame", "audits")))
+
+
+def _bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _holds(target: Path, data: bytes) -> bool:
+    """Return whether a file is there and holds these bytes; of one that cannot be read nobody knows, so it does not."""
+    try:
+        return target.stat().st_size == len(data) and target.read_bytes() == data
+    except OSError:
+        return False
 
 
 def _fields() -> list[tuple[str, pa.DataType]]:
