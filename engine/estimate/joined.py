@@ -64,10 +64,11 @@ def skewed(row: Estimate, shift: float, bounds: tuple[float, float]) -> Estimate
     """Return the row with the bound on its long tail's side moved out by `shift` standard errors.
 
     bounds : least and greatest value of a rate alone. Its logit interval has moved already, but by what is right of
-    equal weights: the bound is the outer one of that and of the moved symmetric one.
+    equal weights: the bound is the outer one of that and of the moved symmetric one. The t bounds of a difference have
+    moved already (`pair`).
     """
     rule = str(row.estimator).rpartition("/")[2].partition("+")[0]
-    if row.estimate is None or row.low is None or row.high is None or rule not in ("t", "mover", "logit"):
+    if row.estimate is None or row.low is None or row.high is None or rule not in ("mover", "logit"):
         return row
     z, (least, most) = float(ndtri((1 + row.confidence) / 2)), bounds
     if rule != "logit":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.estimate.advertisers import future_spread
-from engine.estimate.interval import Intervals, enough, korn_graubard, symmetric
+from engine.estimate.interval import Behind, Intervals, enough, korn_graubard, symmetric
 from engine.estimate.ratio import (
     Judged,
     Ratio,
@@ -24,6 +24,7 @@ from engine.estimate.ratio import (
     ratio_intervals,
 )
 from engine.estimate.sample import HISTORY, Sample
+from engine.estimate.skewness import bound_shift
 from engine.records import F64, Flags
 
 
@@ -70,13 +71,16 @@ def difference_intervals(
 ) -> Judged:
     """Return the intervals of a difference for one question.
 
-    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
-    of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
+    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t, the bound on the
+    long tail's side moved out for skewness (a rate alone has the logit scale for that). Else exact bounds of the two
+    swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
     """
     if candidate.correction is not None:
         return candidate.correction.difference(sample, baseline, candidate, inference, confidence)
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
+    shift = bound_shift(sample, pair.residual_m, inference, (1 + confidence) / 2) * np.sqrt(np.nan_to_num(variance))
+    smooth = Intervals(smooth.low + np.minimum(shift, 0.0), smooth.high + np.maximum(shift, 0.0), smooth.rule)
     same = baseline.denominator == candidate.denominator
     plenty = enough(pair.events) & ~np.isnan(variance)
     found = smooth
@@ -92,13 +96,16 @@ def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: 
     """Return bounds of gained − lost, each bounded exactly at half the error."""
     narrow = (1 + confidence) / 2
     whole = np.where(candidate.denominator > 0, candidate.denominator, 1.0)[sample.segment_m]
-    size = np.minimum(pair.size, drawn_units(sample, candidate)[0]) if inference == HISTORY else pair.size
+    size, left = pair.size, np.ones(sample.segments)
+    if inference == HISTORY:
+        drawn = drawn_units(sample, candidate)
+        size, left = np.minimum(size, drawn.size), drawn.left
     bounds = []
     for part_m in (pair.gained_m, pair.lost_m):
         share = np.clip(sample.sums(sample.weight_m * part_m), 0.0, 1.0)
         residual_m = part_m - share[sample.segment_m] * candidate.b_m / whole
         variance, _, units, _ = _variance(sample, residual_m, inference)
-        found = korn_graubard(share, np.nan_to_num(variance), size, units, narrow)
+        found = korn_graubard(share, np.nan_to_num(variance), Behind(size, units, left), narrow)
         lonely = np.isnan(variance)
         bounds.append((np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high)))
     (gained_low, gained_high), (lost_low, lost_high) = bounds

@@ -98,9 +98,12 @@ def kish(u: list[float]) -> float:
 
 
 def interval(
-    share: float, variance: float, events: float, size: float, df: float, units: float, confidence: float
+    share: float, variance: float, events: float, size: float, df: float, units: float, left: float, confidence: float
 ) -> tuple[float, float]:
-    """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers."""
+    """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers.
+
+    left : share of the variance that drawing without replacement leaves; Wise 1954 for exact bounds.
+    """
     tail = (1 - confidence) / 2
     if 0 < share < 1 and events >= 30:
         t = stats.t.ppf(1 - tail, df)
@@ -109,13 +112,14 @@ def interval(
         return 1 / (1 + exp(-(middle - half))), 1 / (1 + exp(-(middle + half)))
     n = size
     if 0 < share < 1 and variance > 0:
-        n = min(n, share * (1 - share) / variance)
+        n = min(n, share * (1 - share) * left / variance)
         t = stats.t.ppf(1 - tail, max(units - 1, 1.0))
         n *= min(1.0, (stats.t.ppf(1 - tail, max(size - 1, 1.0)) / t) ** 2)
     x = share * n
     low = stats.beta.ppf(tail, x, n - x + 1) if x > 0 else 0.0
     high = stats.beta.ppf(1 - tail, x + 1, n - x) if x < n else 1.0
-    return min(low, share), max(high, share)
+    reach = 1 - (1 - left) / 2
+    return share - reach * max(share - low, 0.0), share + reach * max(high - share, 0.0)
 
 
 def history_df(
@@ -152,13 +156,14 @@ def interval_between(
     size: float,
     df: float,
     units: float,
+    left: float,
     confidence: float,
 ) -> tuple[float, float]:
     """Return the interval of a ratio that lies between bounds."""
     low, high = bounds
     wide = high - low
     share = min(1.0, max(0.0, (ratio - low) / wide))
-    found = interval(share, variance / wide**2, events, size, df, units, confidence)
+    found = interval(share, variance / wide**2, events, size, df, units, left, confidence)
     return low + wide * found[0], low + wide * found[1]
 
 

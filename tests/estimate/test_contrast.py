@@ -188,3 +188,14 @@ def plain_shift(values: list[float], population: int) -> float:
     kappa, rho = (1 - share) * (1 - 2 * share) * third / scale, (1 - share) ** 2 * third / scale
     z = 1.6448536269514722
     return rho / 2 + (3 * rho - kappa) * (z**2 - 1) / 6
+
+
+@pytest.mark.parametrize("inference", ["history", "future"])
+def test_the_t_bounds_of_a_pair_move_out_on_the_long_tails_side_and_those_of_a_gate_not_once_more(asked, inference):
+    wanted = contrast("overkill_rate", 1.0, weighting="impressions", inference=inference)
+    row = rows_of(asked, wanted, "strict", "lenient")[0]
+    assert row.estimator == "hajek_paired/t"
+    assert row.estimate > 0  # strict refuses more: few large creatives carry the difference
+    assert row.high - row.estimate > 1.05 * (row.estimate - row.low)
+    gate = contrasted(asked, wanted, 0.95)[0]
+    assert (gate.low, gate.high) == (row.low, row.high)

@@ -68,12 +68,13 @@ def slow(table, rows, strategy, weighting, reading, metric, segment, method):
     bounds = possible(table, strategy, weighting, reading, metric)
     events = oracles.events(a, b, weight, bounds)
     size = oracles.kish([w * z for w, z in zip(weight, b, strict=True)])
+    unseen, labels = oracles.size_with_one_more(b, weight), sum(z > 0 for z in b)
     return (
         ratio,
-        (history, df, sum(z > 0 for z in b)),
-        oracles.future_variance(residual, pi, advertiser, history),
+        (history, df, labels, 1 - min(pi) * unseen / labels),
+        (*oracles.future_variance(residual, pi, advertiser, history), len(set(advertiser))),
         events,
-        (size, oracles.size_with_one_more(b, weight)),
+        (size, unseen),
         bounds,
     )
 
@@ -99,18 +100,25 @@ def test_numbers_and_intervals_equal_those_of_plain_loops(judged, metric, readin
                 if history.estimate is None:
                     assert history.null_reason
                     continue
-                ratio, (variance, df, units), (between, effective), events, (size, unseen), bounds = slow(
-                    table, rows, strategy, weighting, reading, metric, segment, method
-                )
+                (
+                    ratio,
+                    (variance, df, units, left),
+                    (between, effective, advertisers),
+                    events,
+                    (size, unseen),
+                    bounds,
+                ) = slow(table, rows, strategy, weighting, reading, metric, segment, method)
                 assert history.estimate == pytest.approx(ratio, rel=1e-9)
                 assert history.effective_events == pytest.approx(events, rel=1e-6)
                 assert history.effective_size == pytest.approx(size, rel=1e-9)
-                low, high = oracles.interval_between(bounds, ratio, variance, events, unseen, df, units, 0.95)
+                low, high = oracles.interval_between(bounds, ratio, variance, events, unseen, df, units, left, 0.95)
                 assert (history.low, history.high) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
                 future = found[name, "", segment, weighting, reading, metric, "future"]
-                if bounds[0] < ratio < bounds[1] and events >= 30:
+                if bounds[0] < ratio < bounds[1]:
                     df = max(1.0, effective - 1)
-                    low, high = oracles.interval_between(bounds, ratio, between, events, unseen, df, units, 0.95)
+                    low, high = oracles.interval_between(
+                        bounds, ratio, between, events, unseen, df, advertisers, 1.0, 0.95
+                    )
                     assert (future.low, future.high) == pytest.approx((low, high), rel=1e-6)
 
 
@@ -278,7 +286,8 @@ def test_with_zero_events_the_upper_bound_is_the_exact_one():
     assert row.low == 0.0
     size = oracles.size_with_one_more(rows.y_nQ[:, 0].tolist(), (1 / rows.pi_n).tolist())
     assert size <= row.effective_size
-    assert row.high == pytest.approx(1 - 0.025 ** (1 / size), rel=1e-6)
+    drawn = rows.pi_n.min() * size / (rows.y_nQ[:, 0] == 1).sum()  # where it is thinnest; Wise 1954
+    assert row.high == pytest.approx((1 - drawn / 2) * (1 - 0.025 ** (1 / size)), rel=1e-6)
 
 
 def test_a_stratum_that_nobody_answered_makes_null_and_never_a_census():
