@@ -14,6 +14,7 @@ import numpy as np
 from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import Behind, Intervals, enough, korn_graubard, symmetric
 from engine.estimate.ratio import (
+    FEW_CARRIERS,
     Judged,
     Ratio,
     carrier_warnings,
@@ -71,16 +72,15 @@ def difference_intervals(
 ) -> Judged:
     """Return the intervals of a difference for one question.
 
-    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t, the bound on the
-    long tail's side moved out for skewness (a rate alone has the logit scale for that). Else exact bounds of the two
-    swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
+    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t, moved for skewness;
+    a rate alone has the logit scale for that. Else exact bounds of the two swap directions; where the denominators
+    differ, the two ratios' own bounds joined by their correlation.
     """
     if candidate.correction is not None:
         return candidate.correction.difference(sample, baseline, candidate, inference, confidence)
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
-    shift = bound_shift(sample, pair.residual_m, inference, (1 + confidence) / 2) * np.sqrt(np.nan_to_num(variance))
-    smooth = Intervals(smooth.low + np.minimum(shift, 0.0), smooth.high + np.maximum(shift, 0.0), smooth.rule)
+    smooth = _moved(sample, pair, smooth, (variance, df), inference, confidence)
     same = baseline.denominator == candidate.denominator
     plenty = enough(pair.events) & ~np.isnan(variance)
     found = smooth
@@ -90,6 +90,21 @@ def difference_intervals(
         found = choose(~same & ~plenty, _mover(sample, baseline, candidate, inference, confidence), found)
     found = Intervals(np.maximum(found.low, -1.0), np.minimum(found.high, 1.0), found.rule)
     return Judged(census_exact(sample, pair.estimate, found) if inference == HISTORY else found, warnings)
+
+
+def _moved(
+    sample: Sample, pair: Difference, found: Intervals, spread: tuple[F64, F64], inference: str, confidence: float
+) -> Intervals:
+    """Return t bounds moved for skewness, both by the same (Hall 1983, see `skewness`); spread : variance and its df.
+
+    A third moment that fewer than FEW_CARRIERS rows or advertisers carry has the wrong sign where the sample lacks the
+    long tail: there a bound is moved out, and none in.
+    """
+    variance, df = spread
+    shift = bound_shift(sample, pair.residual_m, inference, (1 + confidence) / 2) * np.sqrt(np.nan_to_num(variance))
+    carried = (df / 2 if inference == HISTORY else df + 1) >= FEW_CARRIERS
+    down, up = np.minimum(shift, 0.0), np.maximum(shift, 0.0)
+    return Intervals(found.low + np.where(carried, shift, down), found.high + np.where(carried, shift, up), found.rule)
 
 
 def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: str, confidence: float) -> Intervals:

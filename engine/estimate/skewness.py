@@ -9,7 +9,8 @@ moves a bound by
 
 which for independent units, ρ = κ, is the known √v κ (2z² + 1)/6. Drawn without replacement at a share π (of a stratum,
 or a unit's own), a unit's third power counts (1 − π)(1 − 2π) in κ and (1 − π)² in ρ.
-The correction is used outwards alone: it never narrows. Whole clusters of an audit have none.
+Rates alone and joined bounds are corrected outwards alone. The two bounds of a paired difference move together, by one
+amount, where enough rows carry the third moment (`pair`). Whole clusters of an audit have no correction.
 """
 
 from __future__ import annotations
