@@ -102,7 +102,7 @@ def label_plan(
 ) -> None:
     """Write which creatives to label next so that candidate − baseline is known best."""
     wished = (metric, weighting, policy, reading, budget, width, floor)
-    _guarded(lambda: _label_plan(_load(config, set_), wished, Path(out), audit_id, texts), debug)
+    _guarded(lambda: _label_plan(config, set_ or [], wished, Path(out), audit_id, texts), debug)
 
 
 @app.command("check-fidelity")
@@ -241,17 +241,22 @@ def _plan(config: Config) -> None:
 
 
 def _label_plan(
-    config: Config,
+    path: str,
+    overrides: list[str],
     wished: tuple[str, str, str | None, str, int | None, float | None, float],
     out: Path,
     audit_id: str,
     texts: bool,
 ) -> None:
     from engine.labelling.ground import Wish
+    from engine.labelling.next_step import next_command
     from engine.labelling.plan import label_plan_text, plan_labels
     from engine.progress import on_stderr
 
-    typer.echo(label_plan_text(plan_labels(config, Wish(*wished), out, on_stderr(), audit_id=audit_id, texts=texts)))
+    config = _load(path, overrides)
+    plan = plan_labels(config, Wish(*wished), out, on_stderr(), audit_id=audit_id, texts=texts)
+    asked = [path, *(part for override in overrides for part in ("--set", override))]
+    typer.echo(label_plan_text(plan, next_command(asked, config, plan.files, plan.use)))
 
 
 def _fidelity(config: Config, strategy: str, at_least: float) -> None:

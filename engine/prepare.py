@@ -23,10 +23,10 @@ from engine.expression.features import ADVERTISER_AGE
 from engine.read.audits import Audit, read_audits
 from engine.read.brought import BroughtScores, read_brought
 from engine.read.double_labels import double_labelled
-from engine.read.labels import label_columns, labels_before, rejected_in_review, resolve_labels
+from engine.read.labels import labels_before, read_labels, rejected_in_review, resolve_labels
 from engine.read.maturity import LabelRule, counted_labels, submission_times
 from engine.read.sampling import SampleRule
-from engine.read.shards import Source, find_source, read_table
+from engine.read.shards import Source, find_source
 from engine.read.spec import CreativesSpec, LoggedValue, check_schema
 from engine.records import Decision, EarlierLabels, LabelTable, Reading, ReviewerError
 from engine.score.fields import FieldRule, parse_template
@@ -260,18 +260,17 @@ def _labels(config: Config, audits: Sequence[Audit] | None, creatives: Source | 
     section = config.labels
     if section is None or audits is None or (section.older_than is not None and creatives is None):
         return None
-    table, digest = read_table(section.path, "labels.path")
-    rows = label_columns(table, section.columns, section.path)
+    rows, digest = read_labels(section.paths, section.columns)
     rule = LabelRule(section.resolve, section.known_by, section.older_than, section.guideline)
     submitted = None
     if rule.older_than is not None and creatives is not None:
         columns, ids = config.creatives.columns, rows["creative_id"].unique().to_pylist()
         submitted = submission_times(creatives, columns.id, columns.submitted_at, ids)
-    counted, left_out = counted_labels(rows, rule, submitted, section.path)
+    counted, left_out = counted_labels(rows, rule, submitted, section.named)
     earlier = None
     if any(model.calibration for model in config.models.values()):
-        earlier = labels_before(counted, config.policies, config.period.from_, section.path, rule.resolve)
-    resolved = resolve_labels(counted, config.policies, audits, section.path, rule.resolve, left_out)
+        earlier = labels_before(counted, config.policies, config.period.from_, section.named, rule.resolve)
+    resolved = resolve_labels(counted, config.policies, audits, section.named, rule.resolve, left_out)
     error = _reviewer_error(config, counted, audits)
     return _Labels(resolved, error, earlier, rejected_in_review(rows), digest)
 
@@ -282,7 +281,7 @@ def _reviewer_error(config: Config, labels: pa.Table, audits: Sequence[Audit]) -
     if section is None or section.reviewer_error is None:
         return {}
     if section.reviewer_error == "double_labelled":
-        return double_labelled(labels, config.policies, audits, section.path, section.resolve)
+        return double_labelled(labels, config.policies, audits, section.named, section.resolve)
     return {
         policy: ReviewerError(said.sensitivity, said.specificity, said.violating or inf, said.compliant or inf)
         for policy, said in section.reviewer_error.items()

@@ -13,9 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from lake import config_tree
-from typer.testing import CliRunner
 
-from engine.cli import app
 from engine.config.loading import check_config
 from engine.errors import BacktestError, UsageError
 from engine.labelling.ground import Wish
@@ -129,7 +127,8 @@ def test_an_audit_without_a_frame_file_is_not_combined_and_the_plan_says_so(tree
     plan = planned()
     assert plan.now is None
     assert "frame_path" in str(plan.alone)
-    assert "audits.use to label-plan" in label_plan_text(plan)
+    assert plan.use == ("label-plan",)
+    assert "stands alone: audit a1 has strata without frame_path" in label_plan_text(plan, "")
 
 
 def test_a_run_without_any_labels_can_be_planned_from_scores_alone(tree, planned):
@@ -253,14 +252,3 @@ def test_exposure_that_history_does_not_know_is_refused_unless_a_model_fills_it(
     del tree["exposure"]
     with pytest.raises(BacktestError, match="lack impressions"):
         planned("x.parquet", wish=Wish(budget=100, weighting="impressions"))
-
-
-def test_the_command_line_prints_the_plan_and_where_it_lies(tree, tmp_path):
-    config = tmp_path / "c.yaml"
-    config.write_text(json.dumps(tree))
-    out = tmp_path / "out" / "next.parquet"
-    done = CliRunner().invoke(app, ["label-plan", str(config), "--budget", "90", "-o", str(out)])
-    assert done.exit_code == 0, done.output
-    assert "drawn 90 of 528 creatives" in done.output
-    assert out.exists()
-    assert CliRunner().invoke(app, ["label-plan", str(config), "-o", str(out)]).exit_code == 2

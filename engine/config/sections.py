@@ -101,15 +101,25 @@ class LabelsSection(Section):
     not yet answered; one under another `guideline` (a version, or `latest`) is left out. `reviewer_error` takes the
     reviewers' own error out of every number: their rates by policy (and for `any` where there are several), or
     `double_labelled`: counted on audited creatives that carry a label of source `expert` as well.
+    `path`: a file, a folder, or several of them one after the other, as labels that came back to a label plan.
     """
 
-    path: str
+    path: str | Annotated[Names, Field(min_length=1)]
     columns: dict[str, str] = Field(default_factory=dict)
     resolve: Literal["latest", "majority", "strictest", "first"] = "latest"
     known_by: Instant | None = None
     older_than: Seconds | None = None
     guideline: str | None = None
     reviewer_error: Literal["double_labelled"] | dict[str, ReviewerErrorSection] | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.path] if isinstance(self.path, str) else self.path
+
+    @property
+    def named(self) -> str:
+        """What errors call the labels."""
+        return ", ".join(self.paths)
 
 
 class AuditsSection(Section):

@@ -44,11 +44,11 @@ AUDIT = "label-plan"
 class LabelPlan:
     """A plan that lies on disk. swapped : creatives in the swap set. now, then : widths to expect without and with it.
 
-    known : drawn creatives that an earlier audit has the labels of.
+    known : drawn creatives that an earlier audit has the labels of. use : the audits to combine, the plan's own last.
     """
 
     files: Files
-    audit_id: str
+    use: tuple[str, ...]
     wish: Wish
     creatives: int
     drawn: int
@@ -74,7 +74,9 @@ def plan_labels(
     DataError : the number that the labels are for would be null.
     """
     check_request(config, wish)
-    check_target(out)
+    check_target(
+        out, {"creatives.path": [config.creatives.path], "labels.path": config.labels.paths if config.labels else []}
+    )
     earlier = _earlier_audits(config, audit_id)
     run = open_run(config, prepare(config), progress)
     comparison = find_comparison(run)
@@ -86,8 +88,11 @@ def plan_labels(
     plan = plan_table(ids, found, drawn, ground.moves.swap_N, ground.known_NP, audit_id, config.policies, shown)
     period = f"creatives submitted {config.period.from_:%Y-%m-%d}..{config.period.until:%Y-%m-%d}"
     audits = audits_table(earlier, found, audit_id, period, files.frame)
+    names = config.labels.columns if config.labels else {}
+    plan = plan.rename_columns([names.get(name, name) for name in plan.column_names])  # read beside the earlier labels
     write_files(files, plan, frame_table(ids, found), audits)
-    return _facts(ground, found, drawn, wish, files, audit_id)
+    combined = [audit.audit_id for audit in run.prepared.audits] if ground.alone is None else []
+    return _facts(ground, found, drawn, wish, files, (*combined, audit_id))
 
 
 def check_request(config: Config, wish: Wish) -> None:
@@ -162,8 +167,8 @@ def find_budget(ground: Ground, wish: Wish) -> int:
     return high
 
 
-def label_plan_text(plan: LabelPlan) -> str:
-    """Return what `backtest label-plan` prints."""
+def label_plan_text(plan: LabelPlan, command: str) -> str:
+    """Return what `backtest label-plan` prints. command : what counts the labels."""
     wish = plan.wish
     number = f"{wish.metric} by {wish.weighting}, {wish.reading.replace('_', ' ')}"
     now = "nothing" if plan.now is None else f"{plan.now:.4g}"
@@ -174,20 +179,18 @@ def label_plan_text(plan: LabelPlan) -> str:
     ]
     if plan.known:
         lines.append(f"{plan.known:,} of them have the label of an earlier audit: {plan.drawn - plan.known:,} to label")
-    lines.append(
-        f"combined with the earlier audits: set audits.path to {plan.files.audits} and audits.use to all"
-        if plan.alone is None
-        else f"stands alone ({plan.alone}): set audits.path to {plan.files.audits}, audits.use to {plan.audit_id}"
-    )
-    return "\n".join([*lines, f"fill in `label` of {plan.files.plan} and lay it beside the labels"])
+    lines.append(f"stands alone: {plan.alone}" if plan.alone else f"combined with {', '.join(plan.use[:-1])}")
+    return "\n".join([*lines, f"fill in `label` of {plan.files.plan}, then", f"  {command}"])
 
 
-def _facts(ground: Ground, found: Allocation, drawn: np.ndarray, wish: Wish, files: Files, audit_id: str) -> LabelPlan:
+def _facts(
+    ground: Ground, found: Allocation, drawn: np.ndarray, wish: Wish, files: Files, use: tuple[str, ...]
+) -> LabelPlan:
     swaps_N, then = ground.moves.swap_N != 0, ground.width(found)
     assert then is not None
     return LabelPlan(
         files=files,
-        audit_id=audit_id,
+        use=use,
         wish=wish,
         creatives=len(ground.creative_id),
         drawn=len(drawn),

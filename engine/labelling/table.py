@@ -8,7 +8,7 @@ with the frame and the audits beside it.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,15 +112,23 @@ def audits_table(earlier: pa.Table, found: Allocation, audit_id: str, frame: str
     return pa.concat_tables([pa.table(held, schema=AUDITS), pa.table(mine, schema=AUDITS)])
 
 
-def check_target(path: Path) -> None:
-    """Refuse a plan's FILE that can only be a folder.
+def check_target(path: Path, read: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a plan's FILE that can only be a folder, or lies in one that is read as a whole.
+
+    read : config key → its paths.
 
     Raises
     ------
-    UsageError : it is one.
+    UsageError : so it is.
     """
     if path.is_dir():
         raise UsageError(f"--out: {path} is a folder; name a file in it")
+    for key, folders in read.items():
+        for folder in map(Path, folders):
+            if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+                raise UsageError(
+                    f"--out: {path} lies in {folder}, all of which is read as {key}; name a file elsewhere"
+                )
 
 
 def write_files(files: Files, plan: pa.Table, frame: pa.Table, audits: pa.Table) -> None:

@@ -14,7 +14,7 @@ from engine.errors import DataError, did_you_mean
 from engine.read.audits import Audit
 from engine.read.draws import audit_draws, combined_chance, share_out
 from engine.read.resolution import COMPLIANT, NOT_CONCLUDED, RULES, UNTIMED, VIOLATING, Pile, resolve
-from engine.read.shards import require_columns
+from engine.read.shards import read_table, require_columns
 from engine.records import I8, I64, Draws, EarlierLabels, Flags, LabelTable, StratumAnswers
 from engine.schema import LABELS
 
@@ -23,6 +23,18 @@ _CONCLUDED = ["VIOLATING", "COMPLIANT"]
 SOURCES = ("audit", "review", "appeal", "report")
 _EXPERT = "expert"  # the truth about a creative, which measures the audit's reviewers and is no label of a history
 _NEEDED = ("creative_id", "policy", "label", "source")
+
+
+def read_labels(paths: Sequence[str], names: Mapping[str, str]) -> tuple[pa.Table, str]:
+    """Read the labels of every path, one after the other, under the engine's names, and their content hash.
+
+    Raises
+    ------
+    DataError : nothing there, unreadable, a column is missing, or a value is none of the words.
+    """
+    found = [(path, *read_table(path, "labels.path")) for path in paths]
+    tables = [label_columns(table, names, path) for path, table, _ in found]
+    return pa.concat_tables(tables), "".join(digest for *_, digest in found)
 
 
 def label_columns(table: pa.Table, names: Mapping[str, str], source: str) -> pa.Table:

@@ -27,7 +27,7 @@ from engine.prepare import prepare
 from engine.progress import Progress
 from engine.read.audits import Audit
 from engine.read.labelled import census, join_labels, read_truth
-from engine.read.labels import label_columns, resolve_labels
+from engine.read.labels import read_labels, resolve_labels
 from engine.read.shards import read_table
 from engine.records import Estimate, LabelTable
 from engine.report.tables import key_of
@@ -137,10 +137,9 @@ def load_world() -> World:
 def _other_labels(config: Config, ids: pa.Array) -> np.ndarray:
     """Return what nobody drew but somebody labelled, per frame row and policy."""
     assert config.labels is not None
-    table, _ = read_table(config.labels.path, "labels")
-    table = label_columns(table, config.labels.columns, config.labels.path)
+    table, _ = read_labels(config.labels.paths, config.labels.columns)
     found = resolve_labels(
-        table.filter(pc.not_equal(table["source"], "audit")), config.policies, (), config.labels.path
+        table.filter(pc.not_equal(table["source"], "audit")), config.policies, (), config.labels.named
     )
     at = pc.index_in(ids, pa.array(found.creative_id)).fill_null(-1).to_numpy()
     return np.where((at >= 0)[:, None], found.naive_nP[at], -1).astype(np.int8)
