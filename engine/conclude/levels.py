@@ -2,9 +2,8 @@
 
 The score thresholds of the candidate move together, by the same amount in log-odds: those of its REVIEW rules until its
 review load, all of them until its overkill comes nearest to the baseline's. What is left of the difference is the
-model's or the rules' own, not that one is simply the stricter one. Overkill is matched on the labels that
-judge it: the intervals do not know of that choice. A level that coarse scores do not
-reach is named as the nearest.
+model's or the rules' own, not that one is simply the stricter one. Overkill is matched on the labels that judge it:
+the intervals do not know of that choice. A level that coarse scores do not reach is named as the nearest.
 """
 
 from __future__ import annotations

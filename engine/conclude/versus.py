@@ -54,15 +54,12 @@ def _scores(run: Run, numbers: Numbers) -> Iterator[dict[str, Any]]:
     for q, policy in enumerate(question.policies):
         sample = answered_sample(rows, q, question.segments, creatives_G)
         y_n = rows.y_nQ[sample.rows_n, q].astype(np.float64)
-        error = question.reviewer_error.get(policy)
-        erring = bool(question.reviewer_error) and not (error and error.perfect)
+        doubt = _APPARENT if question.error_of(policy) or question.unnamed_error(policy) else None
         mine = [c for c in read[1] if c not in read[0] and of.get(c) == policy]
         for one in (c for c in read[0] if c not in read[1] and of.get(c) == policy):
             for other in mine:
                 values = [rows.score_Kn[named.index(name), sample.rows_n] for name in (one, other)]
-                found = compare_scores(
-                    sample, values[0], values[1], y_n, question.confidence, _APPARENT if erring else None
-                )
+                found = compare_scores(sample, values[0], values[1], y_n, question.confidence, doubt)
                 if found is not None and not one.startswith(UNCALIBRATED):
                     yield {"baseline": one, "candidate": other, "policy": policy} | asdict(found)
 

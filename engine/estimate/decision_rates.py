@@ -152,8 +152,7 @@ class DecisionRate:
         block.events = np.where(humans, ratio.events, 0)
         block.support = np.where(humans, view.support(np.asarray(self.human_OY.any(1))), block.support)
         for g in (int(x) for x in np.flatnonzero(humans)):
-            if view.question.reviewer_error and view.policy_name not in view.question.reviewer_error:
-                block.null[g] = block.null[g] or view.unnamed
+            block.null[g] = block.null[g] or view.question.unnamed_error(view.policy_name)
             if ratio.empty[g]:
                 block.null[g] = block.null[g] or "no audit label lies in what the strategy sends to review"
             if ONE_ADVERTISER in warnings[g]:

@@ -50,8 +50,7 @@ class Policy:
 
         None where labels are corrected, so that rows count more than their truth, and of a scored sample.
         """
-        found = self.question.reviewer_error.get(self.question.readable_policies[self.policy])
-        if found is not None and not found.perfect:
+        if self.question.error_of(self.question.readable_policies[self.policy]) is not None:
             return dict.fromkeys(self.question.weightings, (None, None))
         out = {}
         for name in self.question.weightings:

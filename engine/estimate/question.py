@@ -65,3 +65,14 @@ class Question:
     def readable_policies(self) -> tuple[str, ...]:
         """The policies, and last `any` where there are several."""
         return self.policies if len(self.policies) == 1 else (*self.policies, ANY)
+
+    def error_of(self, policy: str) -> ReviewerError | None:
+        """Return how the audit's reviewers err on a policy (or `any`), None where their labels stand as they are."""
+        found = self.reviewer_error.get(policy)
+        return None if found is None or found.perfect else found
+
+    def unnamed_error(self, policy: str) -> str | None:
+        """Return why no label tells of a policy: reviewer error is given of others and not of this one; else None."""
+        if not self.reviewer_error or policy in self.reviewer_error:
+            return None
+        return f"labels.reviewer_error does not say how often reviewers err on {policy}"

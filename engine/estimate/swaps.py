@@ -52,7 +52,8 @@ def swap_cells(question: Question) -> Iterator[SwapCell]:
     for q, policy in enumerate(question.readable_policies):
         sample = answered_sample(rows, q, question.segments, creatives_G)
         chosen = sample.rows_n
-        labels = _Labels(sample, np.maximum(rows.y_nQ[chosen, q], 0).astype(np.float64), *_error(question, policy))
+        y_n = np.maximum(rows.y_nQ[chosen, q], 0).astype(np.float64)
+        labels = _Labels(sample, y_n, question.error_of(policy), question.unnamed_error(policy))
         for baseline, candidate in product(DECISIONS, DECISIONS):
             held_W = sums_OQW[: len(decided[0]), : len(decided[1])][
                 np.ix_(decided[0] == baseline, decided[1] == candidate)
@@ -74,14 +75,6 @@ class _Labels:
     y_n: F64
     error: ReviewerError | None
     unnamed: str | None
-
-
-def _error(question: Question, policy: str) -> tuple[ReviewerError | None, str | None]:
-    named = question.reviewer_error
-    if named and policy not in named:
-        return None, f"labels.reviewer_error does not say how often reviewers err on {policy}"
-    found = named.get(policy)
-    return (None if found is None or found.perfect else found), None
 
 
 _Share = tuple[int, float | None, float | None, float | None, str | None]

@@ -113,13 +113,7 @@ class View:
     @property
     def error(self) -> ReviewerError | None:
         """How the audit's reviewers err, None where their labels stand as they are."""
-        found = self.question.reviewer_error.get(self.policy_name)
-        return None if found is None or found.perfect else found
-
-    @property
-    def unnamed(self) -> str:
-        """Why there is no number where some policies' reviewer error is given and this one's is not."""
-        return f"labels.reviewer_error does not say how often reviewers err on {self.policy_name}"
+        return self.question.error_of(self.policy_name)
 
     @property
     def suffix(self) -> str:
@@ -183,8 +177,7 @@ class View:
             return "no audit labels: nothing stands for the population"
         if silent:
             return f"{silent} of the audit's strata have no answered label: nothing stands for their creatives"
-        named = self.question.reviewer_error
-        return self.unnamed if named and self.policy_name not in named else None
+        return self.question.unnamed_error(self.policy_name)
 
     def doubts(self, uses_O: Flags) -> Sequence[str | None]:
         """Return, per segment, what nobody knows of creatives that lack exposure and were not scored."""

@@ -142,7 +142,7 @@ def _moved(row: Mapping[str, Any]) -> str:
 
 def _area(side: Mapping[str, Any], notes: Notes, *, signed: bool) -> Cell:
     estimate = wording.fixed(side["estimate"], 4, signed=signed)
-    if reason := side.get("null_reason"):
+    if reason := side["null_reason"]:
         return Cell(estimate, notes=notes.mark(reason), tone="number")
     low, high = (wording.fixed(side[name], 4, signed=signed) for name in ("low", "high"))
     return Cell(estimate, f"[{low}, {high}]", tone="number")

@@ -21,7 +21,7 @@ from engine.verdict.power import Needed, labels_needed
 Ask = Callable[[Contrast, float], Sequence[Evidence]]  # evidence of every segment, at a one-sided confidence
 Information = float | None  # 1/variance of what a gate looks at
 DASH = "—"
-_LAST_LOOK = "this was the last declared look, so they decide a comparison of its own (see compare.looks)"
+_LAST_LOOK = "this was the last declared look, so labels of another period have to decide (see compare.looks)"
 
 
 class Decision(StrEnum):

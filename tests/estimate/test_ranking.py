@@ -11,7 +11,7 @@ from estimate.worlds import audit_rows, census_rows, make_world, question, repla
 
 from engine.estimate.known import creatives_of
 from engine.estimate.ranking import ScorePair, average_precision, compare_scores
-from engine.estimate.sample import answered_sample
+from engine.estimate.sample import Sample, answered_sample
 from engine.records import Design, LabelledRows, Segments
 
 
@@ -79,12 +79,17 @@ def test_a_census_knows_the_areas_and_audits_cover_them():
     assert min(hits.values()) / count >= 0.95 - 4 * sqrt(0.05 * 0.95 / count)
 
 
-def test_equal_scores_have_equal_areas_and_no_gain():
-    world, table = make_world(62, size=2000), strategies()
+def audited(seed: int, rates: tuple[float, ...]) -> tuple[Sample, LabelledRows]:
+    """Return an audit of a small world, and its rows."""
+    world, table = make_world(seed, size=2000), strategies()
     result = replayed(world, table)
-    rows = audit_rows(world, result.outcome_Sn, (0.2, 0.3, 0.5), 1)
+    rows = audit_rows(world, result.outcome_Sn, rates, 1)
     asked = question(world, rows, result, table)
-    sample = answered_sample(rows, 0, asked.segments, creatives_of(asked.totals, asked.segments))
+    return answered_sample(rows, 0, asked.segments, creatives_of(asked.totals, asked.segments)), rows
+
+
+def test_equal_scores_have_equal_areas_and_no_gain():
+    sample, rows = audited(62, (0.2, 0.3, 0.5))
     score_n = rows.score_Kn[0]
     pair = compare_scores(sample, score_n, score_n, rows.y_nQ[:, 0].astype(float), 0.95)
     assert pair is not None
@@ -134,11 +139,7 @@ def test_areas_of_few_violating_creatives_cover_or_say_that_they_cannot():
 
 
 def test_a_score_that_puts_every_pair_in_order_has_no_interval():
-    world, table = make_world(63, size=2000), strategies()
-    result = replayed(world, table)
-    rows = audit_rows(world, result.outcome_Sn, (0.4, 0.4, 0.5), 1)
-    asked = question(world, rows, result, table)
-    sample = answered_sample(rows, 0, asked.segments, creatives_of(asked.totals, asked.segments))
+    sample, rows = audited(63, (0.4, 0.4, 0.5))
     y_n = rows.y_nQ[:, 0].astype(float)
     pair = compare_scores(sample, rows.score_Kn[0], y_n, y_n, 0.95)
     assert pair is not None
