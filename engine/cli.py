@@ -249,14 +249,14 @@ def _label_plan(
     texts: bool,
 ) -> None:
     from engine.labelling.ground import Wish
-    from engine.labelling.next_step import next_command
+    from engine.labelling.next_step import next_step
     from engine.labelling.plan import label_plan_text, plan_labels
     from engine.progress import on_stderr
 
     config = _load(path, overrides)
     plan = plan_labels(config, Wish(*wished), out, on_stderr(), audit_id=audit_id, texts=texts)
     asked = [path, *(part for override in overrides for part in ("--set", override))]
-    typer.echo(label_plan_text(plan, next_command(asked, config, plan.files, plan.use)))
+    typer.echo(label_plan_text(plan, next_step(asked, config, plan.files, plan.use)))
 
 
 def _fidelity(config: Config, strategy: str, at_least: float) -> None:

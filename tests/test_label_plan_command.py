@@ -69,6 +69,15 @@ def test_the_printed_command_counts_the_labels_beside_the_earlier_ones(tree, lak
     assert counted["a1"] > 90
 
 
+def test_gates_with_one_declared_look_are_warned_of(tree, tmp_path):
+    warned = "declare compare.looks: 2 before the first comparison"
+    assert warned not in planned(tree, tmp_path)[1]
+    tree["gates"] = [{"leakage_rate": "worse by at most 0.01"}]
+    assert warned in planned(tree, tmp_path)[1], "the same plan, repeated"
+    tree["compare"]["looks"] = 2
+    assert warned not in planned(tree, tmp_path)[1]
+
+
 def test_audits_that_are_not_in_use_stay_out(tree, lake, tmp_path):
     """Of `all` audits one could be without a frame file, and then none could be combined."""
     audits = pq.read_table(lake / "audits.parquet")

@@ -128,7 +128,7 @@ def test_an_audit_without_a_frame_file_is_not_combined_and_the_plan_says_so(tree
     assert plan.now is None
     assert "frame_path" in str(plan.alone)
     assert plan.use == ("label-plan",)
-    assert "stands alone: audit a1 has strata without frame_path" in label_plan_text(plan, "")
+    assert "stands alone: audit a1 has strata without frame_path" in label_plan_text(plan, [])
 
 
 def test_a_run_without_any_labels_can_be_planned_from_scores_alone(tree, planned):

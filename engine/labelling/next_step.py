@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from engine.config.sections import Config
 from engine.labelling.table import Files
 
+_BEYOND = (
+    "gates: compare.looks is 1: once they were judged on the labels of now, new ones are a look beyond it and "
+    "decide nothing; to label and judge again, declare compare.looks: 2 before the first comparison"
+)
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def next_step(asked: Sequence[str], config: Config, files: Files, use: Sequence[str]) -> list[str]:
+    """Return, line by line, what to do with a plan, and last the command that counts its labels."""
+    spent = config.gates and config.compare is not None and config.compare.looks == 1
+    lines = [_BEYOND] if spent else []
+    return [*lines, f"fill in `label` of {files.plan}, then", f"  {next_command(asked, config, files, use)}"]
 
 
 def next_command(asked: Sequence[str], config: Config, files: Files, use: Sequence[str]) -> str:

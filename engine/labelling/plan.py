@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,8 +168,8 @@ def find_budget(ground: Ground, wish: Wish) -> int:
     return high
 
 
-def label_plan_text(plan: LabelPlan, command: str) -> str:
-    """Return what `backtest label-plan` prints. command : what counts the labels."""
+def label_plan_text(plan: LabelPlan, step: Sequence[str]) -> str:
+    """Return what `backtest label-plan` prints. step : lines of what to do next."""
     wish = plan.wish
     number = f"{wish.metric} by {wish.weighting}, {wish.reading.replace('_', ' ')}"
     now = "nothing" if plan.now is None else f"{plan.now:.4g}"
@@ -180,7 +181,7 @@ def label_plan_text(plan: LabelPlan, command: str) -> str:
     if plan.known:
         lines.append(f"{plan.known:,} of them have the label of an earlier audit: {plan.drawn - plan.known:,} to label")
     lines.append(f"stands alone: {plan.alone}" if plan.alone else f"combined with {', '.join(plan.use[:-1])}")
-    return "\n".join([*lines, f"fill in `label` of {plan.files.plan}, then", f"  {command}"])
+    return "\n".join([*lines, *step])
 
 
 def _facts(
