@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.conclude.looks import open_register
 from engine.config.sections import Config
-from engine.estimate.contrast import Contrast, Evidence, contrasted
+from engine.estimate.contrast import contrasted
+from engine.estimate.evidence import Contrast, Evidence
 from engine.estimate.outcomes import decided_alike, swap_sums
 from engine.estimate.question import Question
 from engine.records import ANY

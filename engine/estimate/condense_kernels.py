@@ -88,7 +88,8 @@ def totals_by_kind(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> 
 def kind_power_sums(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> tuple[F64, I64]:
     """Return `sum_kernels.power_sums` of the totals by kind, LANES of them added up at a time; 0 where ALL are out."""
     out_XG, largest_G = np.zeros((4, len(edge_G) - 1)), edge_G[:-1].copy()
-    total_l, at_l, first_l, second_l, fourth_l, most_l = _lanes()
+    total_l, at_l = np.empty(LANES), np.empty(LANES, np.int64)
+    first_l, second_l, fourth_l, most_l = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
     for g in range(len(edge_G) - 1):
         if left_out_G[g] == ALL:
             continue
@@ -109,15 +110,17 @@ def kind_power_sums(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) ->
                 fourth_l[i] += v * v
                 more = v > most_l[i] * TIE
                 most_l[i], at_l[i] = v if more else most_l[i], start + i if more else at_l[i]
-        out_XG[:, g] = (first_l.sum(), second_l.sum(), fourth_l.sum(), most_l.max())
-        largest_G[g] = at_l[most_l * TIE >= out_XG[3, g]].min()
+        most, at = 0.0, edge_G[g + 1]
+        for i in range(LANES):
+            out_XG[0, g] += first_l[i]
+            out_XG[1, g] += second_l[i]
+            out_XG[2, g] += fourth_l[i]
+            most = max(most, most_l[i])
+        for i in range(LANES):
+            if most_l[i] * TIE >= most:
+                at = min(at, at_l[i])
+        out_XG[3, g], largest_G[g] = most, at
     return out_XG, largest_G
-
-
-@njit(cache=True, nogil=True)
-def _lanes() -> tuple[F64, I64, F64, F64, F64, F64]:
-    sums = np.empty((4, LANES))
-    return np.empty(LANES), np.empty(LANES, np.int64), sums[0], sums[1], sums[2], sums[3]
 
 
 @njit(cache=True, nogil=True)

@@ -16,10 +16,11 @@ import numpy as np
 from engine.estimate.cost import costs
 from engine.estimate.decision_pairs import paired_decision_rates
 from engine.estimate.decision_rates import decision_rates
+from engine.estimate.evidence import Contrast, Evidence
 from engine.estimate.joined import NO_INTERVAL, few_swaps, scaled, skewed
 from engine.estimate.known import creatives_of, framed_creatives
 from engine.estimate.label_rates import by_inference, label_rates, paired_rates
-from engine.estimate.metrics import COST, RATES, Metric, Number
+from engine.estimate.metrics import COST, RATES, Metric
 from engine.estimate.pair import correlation
 from engine.estimate.policy import bases
 from engine.estimate.post_strata import calibrated_sample
@@ -33,51 +34,6 @@ from engine.records import F64, I64, WEIGHTS, Estimate, LabelledRows, Totals
 
 _TRACE = 1e-12  # of imputed exposure: a row that has none at all is one that lacks it
 _UNTOLD = "no labelled creative tells what the change costs: it may cost anything"
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """candidate − factor · baseline of one number. policy : of rates that labels are needed for; others are `any`'s."""
-
-    number: Number
-    policy: str
-    reading: str
-    inference: str
-    factor: float
-
-    @property
-    def formula(self) -> str:
-        """What is subtracted from what."""
-        if self.factor == 0.0:
-            return "candidate"
-        return f"candidate − {'' if self.factor == 1.0 else f'{self.factor:g} · '}baseline"
-
-    @property
-    def key(self) -> str:
-        """A name that no other contrast has."""
-        parts = (self.policy, self.number.metric, self.number.weighting, self.reading, self.inference, self.formula)
-        return " · ".join(parts)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of a contrast in one segment; estimate is None where it cannot be had, for the reason given.
-
-    low, high : each a one-sided bound at the level that was asked for, whatever the labels are that no audit could have
-    given. labels : creatives of the segment with a concluded label, of `creatives` that audits could have drawn.
-    events : effective events, None where there is no single number.
-    """
-
-    segment_by: str
-    segment: str
-    estimate: float | None
-    low: float | None
-    high: float | None
-    labels: int
-    creatives: int
-    events: float | None = None
-    warning: str | None = None
-    null_reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Entries of a segment stand together: segment g holds those from edge_G[g] to edge_G[g + 1]. Terms are added in their
 order, one after the other, as `np.bincount` does: the sums are its sums, to the last bit. An entry that counts nothing
-adds 0 and is passed over.
+adds 0 and is passed over. Results are written one by one: a tuple given to a slice takes two seconds to compile.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def ratio_sums(edge_G: I64, weight_m: F64, a_m: F64, b_m: F64, low: float, high:
             within += part * v
             outside += v - part
             beyond += (v - part) * v
-        out_KG[:, g] = (top, whole, count, squares, inside, within, outside, beyond)
+        for k, value in enumerate((top, whole, count, squares, inside, within, outside, beyond)):
+            out_KG[k, g] = value
     return out_KG
 
 
@@ -121,5 +122,6 @@ def power_sums(edge_G: I64, total_T: F64) -> tuple[F64, I64]:
             fourth += v * v
             if v > most * TIE:
                 most, largest_G[g] = v, t
-        out_KG[:, g] = (first, second, fourth, most)
+        for k, value in enumerate((first, second, fourth, most)):
+            out_KG[k, g] = value
     return out_KG, largest_G

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.errors import did_you_mean
-from engine.estimate.contrast import Contrast, Evidence
+from engine.estimate.evidence import Contrast, Evidence
 from engine.estimate.metrics import Number
 
 MORE_IS_BETTER = ("review_precision", "automation_rate")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy.special import ndtri
 
-from engine.estimate.contrast import Evidence
+from engine.estimate.evidence import Evidence
 from engine.estimate.sample import HISTORY
 from engine.verdict.gate import Gate, harm_of
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from scipy.special import ndtri
 
-from engine.estimate.contrast import Contrast, Evidence
+from engine.estimate.evidence import Contrast, Evidence
 from engine.verdict.gate import Gate, Outcome, judge
 from engine.verdict.looks import look_level
 from engine.verdict.power import Needed, labels_needed

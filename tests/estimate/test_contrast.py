@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from estimate.worlds import audit_rows, make_world, question, replayed, strategies
 
-from engine.estimate.contrast import Contrast, contrasted
+from engine.estimate.contrast import contrasted
 from engine.estimate.estimates import estimate_all
+from engine.estimate.evidence import Contrast
 from engine.estimate.metrics import Number
 from engine.estimate.question import Prices, Question
 from engine.estimate.sample import HISTORY, answered_sample

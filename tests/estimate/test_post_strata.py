@@ -20,9 +20,10 @@ from estimate.worlds import (
     strategies,
 )
 
-from engine.estimate.contrast import Contrast, contrasted
+from engine.estimate.contrast import contrasted
 from engine.estimate.delivery import MACHINE
 from engine.estimate.estimates import estimate_all
+from engine.estimate.evidence import Contrast
 from engine.estimate.label_rates import label_rates
 from engine.estimate.metrics import RATES, Number
 from engine.estimate.policy import policies

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from estimate.worlds import World, census_rows, question, replayed
 
-from engine.estimate.contrast import Contrast, contrasted
+from engine.estimate.contrast import contrasted
+from engine.estimate.evidence import Contrast
 from engine.estimate.question import Question
 from engine.records import Design, LabelledRows, Segments, Totals
 from engine.replay.replay import Replayed

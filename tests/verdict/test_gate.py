@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.estimate.contrast import Evidence
+from engine.estimate.evidence import Evidence
 from engine.estimate.metrics import Number
 from engine.verdict.gate import Gate, Outcome, harm_of, judge, parse_requirement
 

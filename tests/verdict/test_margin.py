@@ -10,7 +10,8 @@ import pytest
 from estimate.worlds import make_world, strategies
 from verdict.redrawn import Redrawn, redrawn
 
-from engine.estimate.contrast import Contrast, contrasted
+from engine.estimate.contrast import contrasted
+from engine.estimate.evidence import Contrast
 from engine.estimate.metrics import Number
 from engine.expression import Atom
 from engine.records import Decision as RowDecision

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from scipy.special import ndtri
 
-from engine.estimate.contrast import Contrast, Evidence
+from engine.estimate.evidence import Contrast, Evidence
 from engine.estimate.metrics import Number
 from engine.verdict.gate import Gate, Outcome, parse_requirement
 from engine.verdict.power import labels_needed
