@@ -8,7 +8,7 @@ from numba import njit
 from engine.estimate.sum_kernels import TIE
 from engine.records import F64, I8, I16, I64
 
-MOMENTS = 9
+MOMENTS = 11
 LANES = 64  # pairs that are added up side by side
 NOBODY, ALL = -1, -2  # for a (segment, advertiser) pair that is left out
 
@@ -87,13 +87,15 @@ def totals_by_kind(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> 
 @njit(cache=True, nogil=True)
 def kind_power_sums(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) -> tuple[F64, I64]:
     """Return `sum_kernels.power_sums` of the totals by kind, LANES of them added up at a time; 0 where ALL are out."""
-    out_XG, largest_G = np.zeros((4, len(edge_G) - 1)), edge_G[:-1].copy()
+    out_XG, largest_G = np.zeros((5, len(edge_G) - 1)), edge_G[:-1].copy()
     total_l, at_l = np.empty(LANES), np.empty(LANES, np.int64)
-    first_l, second_l, fourth_l, most_l = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    first_l, second_l, third_l = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    fourth_l, most_l = np.empty(LANES), np.empty(LANES)
     for g in range(len(edge_G) - 1):
         if left_out_G[g] == ALL:
             continue
-        first_l[:], second_l[:], fourth_l[:], most_l[:], at_l[:] = 0.0, 0.0, 0.0, 0.0, edge_G[g]
+        first_l[:], second_l[:], third_l[:], fourth_l[:], most_l[:] = 0.0, 0.0, 0.0, 0.0, 0.0
+        at_l[:] = edge_G[g]
         for start in range(edge_G[g], edge_G[g + 1], LANES):
             size = min(LANES, edge_G[g + 1] - start)
             total_l[:] = 0.0
@@ -107,6 +109,7 @@ def kind_power_sums(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) ->
                 v = total_l[i] * total_l[i]
                 first_l[i] += total_l[i]
                 second_l[i] += v
+                third_l[i] += v * total_l[i]
                 fourth_l[i] += v * v
                 more = v > most_l[i] * TIE
                 most_l[i], at_l[i] = v if more else most_l[i], start + i if more else at_l[i]
@@ -114,12 +117,13 @@ def kind_power_sums(sum_KT: F64, edge_G: I64, value_GK: F64, left_out_G: I64) ->
         for i in range(LANES):
             out_XG[0, g] += first_l[i]
             out_XG[1, g] += second_l[i]
-            out_XG[2, g] += fourth_l[i]
+            out_XG[2, g] += third_l[i]
+            out_XG[3, g] += fourth_l[i]
             most = max(most, most_l[i])
         for i in range(LANES):
             if most_l[i] * TIE >= most:
                 at = min(at, at_l[i])
-        out_XG[3, g], largest_G[g] = most, at
+        out_XG[4, g], largest_G[g] = most, at
     return out_XG, largest_G
 
 

@@ -43,9 +43,10 @@ class Origin(Protocol):
 class Condensed(Sample):
     """Power sums of a sample; its entries are kinds of creatives, whose weight is Σ weight · w.
 
-    moment_KM : Σx, Σx², creatives of w > 0, their Σ weight, Σ weight w², Σ (1 − π) x², Σ c x², Σ (c x²)² and Σ weight ·
-    imputed of every entry, with x = weight · w, and c the share of a square that is its part of the audit's variance
-    (what srs left of the stratum, 1 − π under Poisson sampling). outcome_m, truth_m : what an entry's creatives are.
+    moment_KM : Σx, Σx², creatives of w > 0, their Σ weight, Σ weight w², Σ (1 − π) x², Σ c x², Σ (c x²)², Σ weight ·
+    imputed, Σ c (2c − 1) x³ and Σ c² x³ of every entry, with x = weight · w, and c the share of a square that is its
+    part of the audit's variance (what srs left of the stratum, 1 − π under Poisson sampling). outcome_m, truth_m : what
+    an entry's creatives are.
     total_KT : Σ x of every (segment, advertiser) pair by kind, 2 · outcome + truth. key_P : segment × stratum of every
     place, a segment's part of a stratum; it has an entry for each kind. rows_G : creatives, effective number of them
     (Kish) and largest weight of each segment, of all rows. origins : whose power sums stand here, one after the other.
@@ -143,6 +144,17 @@ class Condensed(Sample):
         variance = self.strata.one_by_one(*sums.reshape(shape))
         whole, fourth = segment_sums_of(self.edge_G, np.array((part_m, self.moment_KM[7] * square_m * square_m)))
         return np.maximum(variance.sum(1), 0.0), self._satterthwaite(whole, fourth)
+
+    def history_cubes(self, residual_m: F64) -> tuple[F64, F64]:
+        """Return third moments of Σ weight · residual as the audits drew: see `Sample`."""
+        square_m = residual_m * residual_m
+        cube_m = square_m * residual_m
+        moment_KM = self.moment_KM
+        values = (moment_KM[0] * residual_m, moment_KM[1] * square_m, moment_KM[9] * cube_m, moment_KM[10] * cube_m)
+        shape = (4, self.segments, len(self.strata.take_H))
+        sums = np.zeros((4, shape[1] * shape[2]))
+        sums[:, self.key_P] = segment_sums_of(self._place_edges, np.array(values))
+        return self.strata.cubes(*sums.reshape(shape))
 
     def cluster_totals(self, value_m: F64) -> F64:
         """Return Σ weight · value of each (segment, advertiser), the value the same in all strata of a segment."""

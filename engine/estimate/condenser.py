@@ -172,9 +172,11 @@ def condenser_of(sample: Sample, rows: LabelledRows, policy: int, weighting: int
     stratum_n = np.zeros(len(w_n), np.int64)
     stratum_n[sample.at_m] = sample.key_m % len(strata.take_H)
     x_n, some_n, spare_n = sample.weight_n * w_n, (w_n > 0).astype(np.float64), 1.0 - 1.0 / sample.base_n
-    part_n = np.where(strata.drawn_by("srs")[stratum_n], strata.left_H[stratum_n], spare_n) * x_n**2
+    left_n = np.where(strata.drawn_by("srs")[stratum_n], strata.left_H[stratum_n], spare_n)
+    part_n, cube_n = left_n * x_n**2, left_n * x_n**3
     powers = (x_n, x_n**2, some_n, some_n * sample.weight_n, x_n * w_n, spare_n * x_n**2, part_n, part_n**2)
-    power_nK = np.stack((*powers, sample.weight_n * imputed_n), axis=1)
+    cubes = (cube_n * (2 * left_n - 1), cube_n * left_n)
+    power_nK = np.stack((*powers, sample.weight_n * imputed_n, *cubes), axis=1)
     key_P, place_m = np.unique(sample.key_m, return_inverse=True)
     cell_n, advertiser_n = rows.cell_n[sample.rows_n], rows.advertiser_n[sample.rows_n]
     code_n = cell_n * (advertiser_n.max(initial=0) + 1) + advertiser_n

@@ -17,7 +17,7 @@ from engine.estimate.cost import costs
 from engine.estimate.decision_pairs import paired_decision_rates
 from engine.estimate.decision_rates import decision_rates
 from engine.estimate.evidence import Contrast, Evidence
-from engine.estimate.joined import NO_INTERVAL, few_swaps, scaled, skewed
+from engine.estimate.joined import NO_INTERVAL, few_swaps, scaled
 from engine.estimate.known import creatives_of, framed_creatives
 from engine.estimate.label_rates import by_inference, label_rates, paired_rates
 from engine.estimate.metrics import COST, RATES, Metric
@@ -28,7 +28,6 @@ from engine.estimate.question import Question
 from engine.estimate.ratio import hajek
 from engine.estimate.sample import answered_sample
 from engine.estimate.sampled_rates import paired_sampled_rates, sampled_decision_rates
-from engine.estimate.skewness import bound_shift
 from engine.estimate.view import View
 from engine.records import F64, I64, WEIGHTS, Estimate, LabelledRows, Totals
 
@@ -132,23 +131,23 @@ def _sides(asked: Question, wanted: Contrast, creatives_G: F64) -> tuple[Sides, 
 
 def _label_rows(sides: Sides, metric: Metric, factor: float) -> list[Estimate]:
     mine, theirs = (by_inference(side[0])[0] for side in (sides.candidate, sides.baseline))  # the question asks one
-    one, other = (hajek(v.sample, *metric.parts(v.terms()), metric.bounds(v.given, v.occurs_O)) for v in (mine, theirs))
-    inference = mine.question.inferences[0]
     if factor == 0.0:
         rows = list(label_rates(sides.candidate[0], [metric]))
     elif factor == 1.0:
         rows = list(paired_rates(mine, theirs, [metric]))
     else:
         rows, rows_b = list(label_rates(mine, [metric])), list(label_rates(theirs, [metric]))
+        one, other = (
+            hajek(v.sample, *metric.parts(v.terms()), metric.bounds(v.given, v.occurs_O)) for v in (mine, theirs)
+        )
+        inference = mine.question.inferences[0]
         rho = correlation(mine.sample, one.residual_m, other.residual_m, inference)
         swaps_G = mine.swaps_with(theirs, metric.per_outcome(theirs.given), metric.per_outcome(mine.given))
         rows = scaled(rows, rows_b, factor, rho, swaps_G)
         narrow, narrow_b = (replace(view, question=_halved(view.question)) for view in (mine, theirs))
         pairs = list(paired_rates(narrow, narrow_b, [metric]))
         rows = few_swaps(rows, pairs, list(label_rates(narrow_b, [metric])), factor)
-    residual_m = one.residual_m - factor * other.residual_m
-    shift = bound_shift(mine.sample, residual_m, inference, (1 + mine.question.confidence) / 2)
-    return [skewed(row, float(by), one.bounds) for row, by in zip(rows, shift, strict=True)]
+    return rows
 
 
 def _halved(question: Question) -> Question:

@@ -16,6 +16,7 @@ from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import added, choose, correlation, mover
 from engine.estimate.ratio import ONE_ADVERTISER, Judged
 from engine.estimate.sample import HISTORY, ClusterSpread
+from engine.estimate.shortfall import unjoined
 from engine.estimate.view import LEANS, View
 from engine.records import F64, Estimate
 
@@ -87,6 +88,7 @@ def _human(mine: DecisionRate, theirs: DecisionRate, points: tuple[F64, F64], in
     assert past[0].intervals is not None
     assert past[1].intervals is not None
     rho = correlation(sample, mine.human_residual_m(), theirs.human_residual_m(), HISTORY)
+    rho = unjoined(rho, past[0].intervals.rule, past[1].intervals.rule)
     found = mover(points[0], past[0].intervals, points[1], past[1].intervals, rho)
     warnings = [
         list(dict.fromkeys(text for side in past if side.warnings for text in side.warnings[g]))

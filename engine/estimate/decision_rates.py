@@ -27,6 +27,7 @@ from engine.estimate.pair import added
 from engine.estimate.ratio import ONE_ADVERTISER, Judged, Ratio, cluster_warnings, hajek, hajek_points, ratio_intervals
 from engine.estimate.reviewer_error import corrected_labels, corrected_ratio
 from engine.estimate.sample import HISTORY, ClusterSpread, Sample
+from engine.estimate.unseen import reaching_unseen
 from engine.estimate.view import View
 from engine.records import F64, Estimate, Flags
 
@@ -126,6 +127,8 @@ class DecisionRate:
         """
         ratio, view = self.human_share(), self.answered
         judged = ratio_intervals(view.sample, ratio, HISTORY, view.question.confidence)
+        if ratio.correction is None:
+            judged = reaching_unseen(view, self._human_counts(), ratio, ratio.estimate, judged)
         drowned = view.drowned(ratio, judged, HISTORY)
         reviewed = self.reviewed()
         humans, certain, known = self.humans_G, block.estimate, block.intervals
@@ -166,8 +169,7 @@ class DecisionRate:
         ratio : of what humans decide. limits : of the rate.
         """
         decide_O: F64 = np.asarray(self.human_OY.any(1), np.float64)
-        counts_OX = np.column_stack([self.human_OY[:, 0], decide_O, self.human_OY[:, 1], decide_O])
-        outside = outside_of(self.answered, counts_OX * decide_O[:, None])
+        outside = outside_of(self.answered, self._human_counts())
         if outside is None:
             return None
         certain, reviewed = self.certain(), self.reviewed()
@@ -175,6 +177,11 @@ class DecisionRate:
         outside = Outside(outside.exposure_KG * decide_O[:, None], outside.counts_KCX)
         least, most = ratio_limits(self.answered, ratio, share, outside, inference)
         return np.minimum(certain + reviewed * least, limits.low), np.maximum(certain + reviewed * most, limits.high)
+
+    def _human_counts(self) -> F64:
+        """Return what counts and what is decided by humans, of exposure 1 of each outcome for y = 0 and 1, (O, 4)."""
+        decide_O = np.asarray(self.human_OY.any(1), np.float64)
+        return np.column_stack([self.human_OY[:, 0], decide_O, self.human_OY[:, 1], decide_O]) * decide_O[:, None]
 
     def human_residual_m(self) -> F64:
         """Return the residual of the estimated part of the rate, 0 where humans decide nothing."""

@@ -1,7 +1,9 @@
 """Intervals for shares in [0, 1] and for differences of two, many at once (arrays of one shape).
 
 With enough events: on the logit scale, t quantile. With few or none: the exact binomial (Clopper–Pearson) bound at the
-effective sample size (Korn and Graubard 1998, Survey Methodology 24, 193–201).
+effective sample size (Korn and Graubard 1998, Survey Methodology 24, 193–201). Where a share f of the creatives was
+drawn, the hypergeometric bound lies at 1 − f/2 of the binomial one's distance from the share (Wise 1954, Biometrika 41,
+317–329: his binomial stands for N − (n − 1)/2 creatives less half of the events).
 `scipy.special` only: `scipy.stats` costs a second to import.
 """
 
@@ -38,21 +40,32 @@ def t_quantile(confidence: float, df: ArrayLike) -> F64:
     return np.asarray(stdtrit(np.clip(df, 1.0, _MANY), (1 + confidence) / 2))
 
 
-def share_intervals(
-    share: F64, variance: F64, events: F64, size: F64, df: F64, units: F64, confidence: float
-) -> Intervals:
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the exact bounds of shares.
+
+    size : effective size of the denominator (Kish). units : sampled units, which give degrees of freedom.
+    left : share of the variance that drawing without replacement leaves, in [0, 1]; 1 with replacement.
+    """
+
+    size: F64
+    units: F64
+    left: F64
+
+
+def share_intervals(share: F64, variance: F64, events: F64, df: F64, behind: Behind, confidence: float) -> Intervals:
     """Return intervals for shares.
 
     Parameters
     ----------
-    events : effective events, the smaller of numerator and complement. size : effective size of the denominator (Kish).
-    df : degrees of freedom of the variance. units : sampled units behind it, from which the exact bound takes its own.
+    events : effective events, the smaller of numerator and complement. df : degrees of freedom of the variance.
     """
     inside = (share > 0.0) & (share < 1.0)
     plenty = inside & enough(events)
     few = ~plenty
     low, high = np.empty(share.shape), np.empty(share.shape)
-    exact = korn_graubard(share[few], variance[few], size[few], units[few], confidence)
+    some = Behind(behind.size[few], behind.units[few], behind.left[few])
+    exact = korn_graubard(share[few], variance[few], some, confidence)
     smooth = logit_intervals(share[plenty], variance[plenty], df[plenty], confidence)
     low[few], high[few], low[plenty], high[plenty] = exact.low, exact.high, smooth.low, smooth.high
     return Intervals(low, high, np.where(plenty, "logit", "korn_graubard"))
@@ -67,17 +80,20 @@ def logit_intervals(share: F64, variance: F64, df: F64, confidence: float) -> In
     return Intervals(np.where(inside, low, share), np.where(inside, high, share), np.full(share.shape, "logit"))
 
 
-def korn_graubard(share: F64, variance: F64, size: F64, units: F64, confidence: float) -> Intervals:
-    """Return exact binomial bounds at the effective sample size share·(1 − share)/variance, at most `size`.
+def korn_graubard(share: F64, variance: F64, behind: Behind, confidence: float) -> Intervals:
+    """Return exact binomial bounds at the effective sample size share·(1 − share)·left/variance, at most `size`.
 
     It shrinks by the squared ratio of t quantiles, with units − 1 degrees of freedom: few units widen the bounds.
     """
     informative = (share > 0.0) & (share < 1.0) & (variance > 0.0)
-    n = np.where(informative, np.minimum(size, share * (1 - share) / np.where(informative, variance, 1.0)), size)
-    shrink = (t_quantile(confidence, np.maximum(size - 1, 1.0)) / t_quantile(confidence, units - 1)) ** 2
+    size, spread = behind.size, share * (1 - share) * behind.left
+    n = np.where(informative, np.minimum(size, spread / np.where(informative, variance, 1.0)), size)
+    shrink = (t_quantile(confidence, np.maximum(size - 1, 1.0)) / t_quantile(confidence, behind.units - 1)) ** 2
     n = np.where(informative, n * np.minimum(shrink, 1.0), n)
     low, high = exact_bounds(share * np.maximum(n, 1e-9), np.maximum(n, 1e-9), confidence)
-    return Intervals(np.minimum(low, share), np.maximum(high, share), np.full(share.shape, "korn_graubard"))
+    reach = (1 + behind.left) / 2
+    down, up = reach * np.maximum(share - low, 0.0), reach * np.maximum(high - share, 0.0)
+    return Intervals(share - down, share + up, np.full(share.shape, "korn_graubard"))
 
 
 def exact_bounds(events: F64, size: F64, confidence: float) -> tuple[F64, F64]:

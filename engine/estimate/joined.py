@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
 
 import numpy as np
-from scipy.special import ndtri
 
 from engine.estimate.interval import Intervals, enough
 from engine.estimate.pair import mover
+from engine.estimate.shortfall import unjoined
 from engine.records import F64, Estimate, Flags
 
 NO_INTERVAL = "it has no interval"
@@ -28,7 +27,8 @@ def scaled(
             out.append(_nothing(a, b))
             continue
         if swaps_G[g]:
-            found = mover(_one(a.estimate), _ends(a), factor * _one(b.estimate), _ends(b, factor), rho[g : g + 1])
+            by = unjoined(rho[g : g + 1], *(np.array([str(row.estimator)]) for row in (a, b)))
+            found = mover(_one(a.estimate), _ends(a), factor * _one(b.estimate), _ends(b, factor), by)
         else:
             found = _ends(a, 1.0 - factor)
         out.append(_joined(a, b, factor, found, min(a.effective_events, b.effective_events)))
@@ -58,29 +58,6 @@ def few_swaps(
             named = f"{str(row.estimator).partition('/')[0]}/exact_swap"
             out.append(row._replace(low=low, high=high, estimator=named, effective_events=d.effective_events))
     return out
-
-
-def skewed(row: Estimate, shift: float, bounds: tuple[float, float]) -> Estimate:
-    """Return the row with the bound on its long tail's side moved out by `shift` standard errors.
-
-    bounds : least and greatest value of a rate alone. Its logit interval has moved already, but by what is right of
-    equal weights: the bound is the outer one of that and of the moved symmetric one.
-    """
-    rule = str(row.estimator).rpartition("/")[2].partition("+")[0]
-    if row.estimate is None or row.low is None or row.high is None or rule not in ("t", "mover", "logit"):
-        return row
-    z, (least, most) = float(ndtri((1 + row.confidence) / 2)), bounds
-    if rule != "logit":
-        error = (row.high - row.low) / (2 * z)
-        return row._replace(low=row.low + min(shift, 0.0) * error, high=row.high + max(shift, 0.0) * error)
-    point, low, high = ((x - least) / (most - least) for x in (row.estimate, row.low, row.high))
-    half = (np.log(high / (1 - high)) - np.log(low / (1 - low))) / 2 * point * (1 - point) * (most - least)
-    if isnan(half) or np.isinf(half):
-        return row
-    low, high = (
-        row.estimate + sign * half + side * half / z for sign, side in ((-1, min(shift, 0)), (1, max(shift, 0)))
-    )
-    return row._replace(low=max(least, min(row.low, low)), high=min(most, max(row.high, high)))
 
 
 def _joined(a: Estimate, b: Estimate, factor: float, found: Intervals, events: float) -> Estimate:

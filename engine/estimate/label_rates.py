@@ -17,6 +17,7 @@ from engine.estimate.pair import Difference, difference, difference_intervals
 from engine.estimate.post_strata import PostStratified
 from engine.estimate.ratio import Judged, Ratio, hajek_points, ratio_intervals
 from engine.estimate.sample import HISTORY
+from engine.estimate.unseen import pair_reaching_unseen, reaching_unseen
 from engine.estimate.view import View
 from engine.records import Estimate, Flags
 
@@ -77,6 +78,8 @@ def _rate(
     for inference in view.question.inferences:
         best, used_G = _assisted(view, metric, ratio, inference)
         judged = ratio_intervals(view.sample, best, inference, view.question.confidence)
+        if inference == HISTORY and ratio.correction is None:
+            judged = reaching_unseen(view, metric.per_outcome(view.given), ratio, best.estimate, judged)
         drowned = view.drowned(ratio, judged, inference)
         block = _block(_named("hajek", view), best, judged, list(null))
         block.estimator = np.where(used_G, "difference", block.estimator)
@@ -85,7 +88,7 @@ def _rate(
         _tell(block, judged, notes)
         if inference == HISTORY and ratio.correction is None:
             fitted = view.fitted(*metric.parts(plain))
-            misfits = view.misfits(fitted, judged.intervals.low, judged.intervals.high)
+            misfits = view.misfits(fitted, judged.intervals)
             _tell(block, Judged(judged.intervals, []), misfits, support=False)
         _tell(block, Judged(judged.intervals, []), view.doubts(uses_O), support=False)
         yield from rows_of(block, subject, inference, view.question)
@@ -127,6 +130,8 @@ def _paired_rate(
     for inference in candidate.question.inferences:
         best, used_G = _assisted_pair(metric, pair, (baseline, ratio_b), (candidate, ratio), inference)
         judged = difference_intervals(candidate.sample, best, ratio_b, ratio, inference, candidate.question.confidence)
+        if inference == HISTORY and ratio.correction is None:
+            judged = pair_reaching_unseen(sides, ratios, metric, best.estimate, judged)
         found = judged.intervals
         same = Intervals(
             np.where(swaps_G, found.low, 0.0),
@@ -146,7 +151,7 @@ def _paired_rate(
         _tell(block, judged, notes)
         if inference == HISTORY and ratio.correction is None:
             fitted = candidate.fitted(*metric.parts(mine)) - baseline.fitted(*metric.parts(theirs))
-            misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same.low, same.high)
+            misfits = candidate.misfits(np.where(swaps_G, fitted, 0.0), same)
             _tell(block, Judged(same, []), misfits, support=False)
         yield from rows_of(block, subject, inference, candidate.question)
 

@@ -1,8 +1,8 @@
 """The paired difference of two ratios over the same labels, all segments at once.
 
 Both ratios are linearised jointly. The swap set is where numerators differ: below 30 effective events in it the
-bounds are the exact ones of its two directions, each at half the error (Bonferroni), so that the width is 0 only if
-nothing swaps.
+bounds are the exact ones of its two directions joined (Zou and Donner 2008), so that the width is 0 only if nothing
+swaps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.estimate.advertisers import future_spread
-from engine.estimate.interval import Intervals, enough, korn_graubard, symmetric
+from engine.estimate.interval import Behind, Intervals, enough, korn_graubard, symmetric
 from engine.estimate.ratio import (
     Judged,
     Ratio,
@@ -24,7 +24,10 @@ from engine.estimate.ratio import (
     ratio_intervals,
 )
 from engine.estimate.sample import HISTORY, Sample
+from engine.estimate.skewness import bound_shift, moved
 from engine.records import F64, Flags
+
+CARRIED = 10.0  # effective rows or advertisers from which on a third moment is believed
 
 
 @dataclass(frozen=True)
@@ -70,47 +73,73 @@ def difference_intervals(
 ) -> Judged:
     """Return the intervals of a difference for one question.
 
-    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t. Else exact bounds
-    of the two swap directions; where the denominators differ, the two ratios' own bounds joined by their correlation.
+    Enough effective events in the swap set (and, where the denominators differ, in both ratios): t, moved for skewness;
+    a rate alone has the logit scale for that. Else exact bounds of the two swap directions; where the denominators
+    differ, the two ratios' own bounds joined by their correlation.
     """
     if candidate.correction is not None:
         return candidate.correction.difference(sample, baseline, candidate, inference, confidence)
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
+    carried = (df / 2 if inference == HISTORY else df + 1) >= CARRIED
+    smooth = moved(smooth, _shift(sample, pair.residual_m, inference, confidence), carried)
     same = baseline.denominator == candidate.denominator
     plenty = enough(pair.events) & ~np.isnan(variance)
     found = smooth
     if (same & ~plenty).any():
         found = choose(same & ~plenty, _swap_bounds(sample, pair, candidate, inference, confidence), found)
     if (~same & ~plenty).any():
-        found = choose(~same & ~plenty, _mover(sample, baseline, candidate, inference, confidence), found)
+        joined = _mover(sample, baseline, candidate, inference, confidence)
+        found = choose(~same & ~plenty, joined.intervals, found)
+        for g in np.flatnonzero(~same & ~plenty):
+            warnings[g] = list(dict.fromkeys(warnings[g] + joined.warnings[g]))
     found = Intervals(np.maximum(found.low, -1.0), np.minimum(found.high, 1.0), found.rule)
     return Judged(census_exact(sample, pair.estimate, found) if inference == HISTORY else found, warnings)
 
 
+def _shift(sample: Sample, residual_m: F64, inference: str, confidence: float) -> F64:
+    """Return how far skewness moves the bounds of a sum of weighted residuals."""
+    if inference == HISTORY:
+        variance, _ = sample.history_spread(residual_m)
+        return bound_shift(variance, *sample.history_cubes(residual_m), confidence)
+    spread = future_spread(sample, residual_m)
+    return bound_shift(spread.variance, spread.third, spread.third, confidence)
+
+
 def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: str, confidence: float) -> Intervals:
-    """Return bounds of gained − lost, each bounded exactly at half the error."""
-    narrow = (1 + confidence) / 2
+    """Return bounds of gained − lost from exact bounds of each.
+
+    Joined as if independent (`mover`), they err less often than either alone is allowed to: both are discrete. Only a
+    correlation that widens them is taken from the few labels that swap.
+    """
     whole = np.where(candidate.denominator > 0, candidate.denominator, 1.0)[sample.segment_m]
-    size = np.minimum(pair.size, drawn_units(sample, candidate)[0]) if inference == HISTORY else pair.size
-    bounds = []
+    size, left = pair.size, np.ones(sample.segments)
+    if inference == HISTORY:
+        drawn = drawn_units(sample, candidate)
+        size, left = np.minimum(size, drawn.size), drawn.left
+    shares, residuals, bounds = [], [], []
     for part_m in (pair.gained_m, pair.lost_m):
         share = np.clip(sample.sums(sample.weight_m * part_m), 0.0, 1.0)
         residual_m = part_m - share[sample.segment_m] * candidate.b_m / whole
         variance, _, units, _ = _variance(sample, residual_m, inference)
-        found = korn_graubard(share, np.nan_to_num(variance), size, units, narrow)
+        found = korn_graubard(share, np.nan_to_num(variance), Behind(size, units, left), confidence)
         lonely = np.isnan(variance)
-        bounds.append((np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high)))
-    (gained_low, gained_high), (lost_low, lost_high) = bounds
-    return Intervals(gained_low - lost_high, gained_high - lost_low, np.full(gained_low.shape, "exact_swap"))
+        bounds.append(Intervals(np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), found.rule))
+        shares.append(share)
+        residuals.append(residual_m)
+    rho = np.minimum(correlation(sample, residuals[0], residuals[1], inference), 0.0)
+    found = mover(shares[0], bounds[0], shares[1], bounds[1], rho)
+    return Intervals(found.low, found.high, np.full(found.low.shape, "exact_swap"))
 
 
-def _mover(sample: Sample, baseline: Ratio, candidate: Ratio, inference: str, confidence: float) -> Intervals:
-    """Return bounds of a difference from those of the two ratios."""
-    mine = ratio_intervals(sample, candidate, inference, confidence).intervals
-    theirs = ratio_intervals(sample, baseline, inference, confidence).intervals
+def _mover(sample: Sample, baseline: Ratio, candidate: Ratio, inference: str, confidence: float) -> Judged:
+    """Return bounds of a difference from those of the two ratios, with what must be said of either."""
+    mine = ratio_intervals(sample, candidate, inference, confidence)
+    theirs = ratio_intervals(sample, baseline, inference, confidence)
     rho = correlation(sample, candidate.residual_m, baseline.residual_m, inference)
-    return mover(np.nan_to_num(candidate.estimate), mine, np.nan_to_num(baseline.estimate), theirs, rho)
+    point, other = np.nan_to_num(candidate.estimate), np.nan_to_num(baseline.estimate)
+    found = mover(point, mine.intervals, other, theirs.intervals, rho)
+    return Judged(found, [a + b for a, b in zip(mine.warnings, theirs.warnings, strict=True)])
 
 
 def mover(candidate: F64, mine: Intervals, baseline: F64, theirs: Intervals, rho: F64) -> Intervals:

@@ -13,13 +13,14 @@ from typing import Protocol
 import numpy as np
 
 from engine.estimate.advertisers import future_spread
-from engine.estimate.interval import Intervals, kish, share_intervals
+from engine.estimate.interval import Behind, Intervals, kish, share_intervals
 from engine.estimate.sample import HISTORY, ClusterSpread, Sample
+from engine.estimate.skewness import bound_shift, reaching
 from engine.estimate.sum_kernels import ratio_residuals
 from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
-FEW_CARRIERS = 10.0
+FEW_CARRIERS = 5.0
 UNEXPECTED = 3.0  # times fewer than events
 LARGE_CLUSTER = 0.25
 ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
@@ -92,15 +93,19 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
         return ratio.correction.intervals(sample, ratio, inference, confidence)
     if inference == HISTORY:
         variance, df = sample.history_spread(ratio.residual_m)
-        size, units = drawn_units(sample, ratio)
-        found = census_exact(sample, ratio.estimate, _within(ratio, variance, size, df, units, confidence))
-        return Judged(found, carrier_warnings(sample, df, ratio.events))
+        found = _within(ratio, variance, df, drawn_units(sample, ratio), confidence)
+        shift = bound_shift(variance, *sample.history_cubes(ratio.residual_m), confidence)
+        found = reaching(found, ratio.estimate, variance, df, shift, ratio.bounds, confidence)
+        return Judged(census_exact(sample, ratio.estimate, found), carrier_warnings(sample, df, ratio.events))
     spread = future_spread(sample, ratio.residual_m)
     size = unseen_size(sample, ratio, sample.cluster_squares(ratio.b_m))
     inside = (ratio.estimate > ratio.bounds[0]) & (ratio.estimate < ratio.bounds[1])
     df = np.maximum(1.0, np.where(inside, spread.effective, size) - 1.0)
-    lonely = np.isnan(spread.variance)
-    found = _within(ratio, np.nan_to_num(spread.variance), size, df, spread.clusters, confidence)
+    lonely, variance = np.isnan(spread.variance), np.nan_to_num(spread.variance)
+    behind = Behind(unseen_future(sample, ratio, inside), spread.clusters, np.ones(sample.segments))
+    found = _within(ratio, variance, df, behind, confidence)
+    shift = bound_shift(variance, spread.third, spread.third, confidence)
+    found = reaching(found, ratio.estimate, variance, df, shift, ratio.bounds, confidence)
     found = Intervals(
         np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), np.where(lonely, "unbounded", found.rule)
     )
@@ -112,9 +117,28 @@ def ratio_intervals(sample: Sample, ratio: Ratio, inference: str, confidence: fl
     return Judged(found, warnings)
 
 
-def drawn_units(sample: Sample, ratio: Ratio) -> tuple[F64, F64]:
-    """Return the effective size and the number of what was drawn behind a ratio: its labels, or whole clusters."""
-    return unseen_size(sample, ratio, sample.drawn_squares(ratio.b_m)), sample.drawn_count(ratio.b_m)
+def drawn_units(sample: Sample, ratio: Ratio) -> Behind:
+    """Return what was drawn behind a ratio: its labels, or whole clusters.
+
+    What drawing without replacement leaves is read where creatives were drawn most thinly: events that nobody saw may
+    stand there. The more unequal the labels' weights, the less is taken off: most of it may be a few large creatives
+    that nobody drew. Nothing is taken off where clusters, or creatives more than once, were drawn.
+    """
+    size, count = unseen_size(sample, ratio, sample.drawn_squares(ratio.b_m)), sample.drawn_count(ratio.b_m)
+    left = np.ones(sample.segments)
+    if sample.creatives.alone and not sample.clustered and not sample.strata.clustered:
+        left -= np.minimum(size / np.maximum(count, 1.0), 1.0) / np.maximum(sample.heaviest_G, 1.0)
+    return Behind(size, count, left)
+
+
+def unseen_future(sample: Sample, ratio: Ratio, inside: Flags) -> F64:
+    """Return the effective size that the exact bounds of `future` start from.
+
+    Inside of the bounds the variance knows how creatives of an advertiser resemble each other: labels count. At a bound
+    there is no variance, and the events that nobody saw may all be those of one advertiser: advertisers count.
+    """
+    labels = unseen_size(sample, ratio, sample.drawn_squares(ratio.b_m))
+    return np.where(inside, labels, unseen_size(sample, ratio, sample.cluster_squares(ratio.b_m)))
 
 
 def unseen_size(sample: Sample, ratio: Ratio, squares: F64) -> F64:
@@ -238,14 +262,15 @@ def _without(sample: Sample, ratio: Ratio, spread: ClusterSpread, large: Flags, 
     left = future_spread(less.sample, rest.residual_m)
     df, variance = np.maximum(1.0, left.effective - 1.0), np.nan_to_num(left.variance)
     mine = replace(rest, estimate=rest.estimate[large], events=rest.events[large])
-    found = _within(mine, variance[large], rest.size[large], df[large], left.clusters[large], confidence)
+    behind = Behind(rest.size[large], left.clusters[large], np.ones(int(large.sum())))
+    found = _within(mine, variance[large], df[large], behind, confidence)
     rows = zip(mine.estimate.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
     return ["no number" if isnan(point) else f"{point:.4g} [{low:.4g}, {high:.4g}]" for point, low, high in rows]
 
 
-def _within(ratio: Ratio, variance: F64, size: F64, df: F64, units: F64, confidence: float) -> Intervals:
+def _within(ratio: Ratio, variance: F64, df: F64, behind: Behind, confidence: float) -> Intervals:
     """Return intervals of a ratio as the share of the way between its bounds; an empty ratio is never shown."""
     low, high = ratio.bounds
     share = np.clip((np.nan_to_num(ratio.estimate) - low) / (high - low), 0.0, 1.0)
-    found = share_intervals(share, variance / (high - low) ** 2, ratio.events, size, df, units, confidence)
+    found = share_intervals(share, variance / (high - low) ** 2, ratio.events, df, behind, confidence)
     return Intervals(low + (high - low) * found.low, low + (high - low) * found.high, found.rule)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import DataError
-from engine.estimate.interval import Intervals, kish, share_intervals
+from engine.estimate.interval import Behind, Intervals, kish, share_intervals
 from engine.records import F32, F64, I8, I64, LabelledRows
 
 
@@ -146,4 +146,5 @@ def _intervals(bin_n: I64, y_n: F64, weight_n: F64, share_B: F64, confidence: fl
     variance_B = labels_B / np.maximum(labels_B - 1, 1) * sums(square_n)
     events_B = np.minimum(effective(weight_n * y_n), effective(weight_n * (1 - y_n)))
     df_B = np.maximum(1.0, effective(square_n) - 1.0)
-    return share_intervals(share_B, variance_B, events_B, effective(weight_n), df_B, labels_B, confidence)
+    behind = Behind(effective(weight_n), labels_B, np.ones_like(labels_B))
+    return share_intervals(share_B, variance_B, events_B, df_B, behind, confidence)

@@ -24,6 +24,7 @@ from engine.estimate.strata import (
     Strata,
     answering_spread,
     fixed_size_spread,
+    one_by_one_cubes,
     one_by_one_parts,
     one_by_one_spread,
     one_poisson_stratum,
@@ -118,6 +119,18 @@ class Sample:
         if strata.clustered:
             return self._clusters_drawn(self.weight_m * residual_m, variance)
         return np.maximum(variance.sum(1), 0.0), self._satterthwaite(whole, fourth)
+
+    def history_cubes(self, residual_m: F64) -> tuple[F64, F64]:
+        """Return the third moment of Σ weight · residual as the audits drew, and its covariance with its variance's.
+
+        Drawn without replacement at a share π (of a stratum, or a unit's own), a unit's third power counts
+        (1 − π)(1 − 2π) in the first and (1 − π)² in the second. 0 where clusters were drawn.
+        """
+        none = np.zeros(self.segments)
+        if self.strata.clustered or self.clustered:
+            return none, none
+        u_m = self.weight_m * self.unexplained(residual_m)
+        return one_by_one_cubes(self.strata, self.segments, self.key_m, u_m, self.base_m)
 
     def unexplained(self, residual_m: F64) -> F64:
         """Return what varies of residuals: all of them, where no count of creatives explains a part (`post_strata`)."""
@@ -264,10 +277,12 @@ class Reduced:
 class ClusterSpread:
     """Between-advertiser variance of each segment, shape (G,).
 
-    effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the whole, of the pair `biggest`.
+    third : Σ (total − mean)³. effective : (Σv)²/Σv² of the advertisers' parts v. largest : the biggest part over the
+    whole, of the pair `biggest`.
     """
 
     variance: F64
+    third: F64
     clusters: F64
     effective: F64
     largest: F64
@@ -280,13 +295,14 @@ def spread_of(edge_G: I64, powers_KG: F64, biggest_G: I64) -> ClusterSpread:
     powers_KG, biggest_G : see `sum_kernels.power_sums`.
     """
     clusters = np.diff(edge_G).astype(np.float64)
-    first, whole, fourth, biggest = powers_KG
+    first, whole, cubes, fourth, biggest = powers_KG
     mean = first / np.maximum(clusters, 1)
     centred = np.maximum(whole - clusters * mean**2, 0.0)
     variance = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1) * centred, np.nan)
+    third = cubes - 3 * mean * whole + 2 * clusters * mean**3
     effective = np.where(fourth > 0, whole**2 / np.where(fourth > 0, fourth, 1), clusters)
     largest = np.where(whole > 0, biggest / np.where(whole > 0, whole, 1), 0.0)
-    return ClusterSpread(variance, clusters, effective, largest, biggest_G)
+    return ClusterSpread(variance, third, clusters, effective, largest, biggest_G)
 
 
 def answered_sample(rows: LabelledRows, policy: int, segments: Segments, creatives_G: F64) -> Sample:

@@ -67,6 +67,16 @@ class Strata:
         spread_GH = np.where(take_H > 1, centred_GH, second_GH)
         return np.where(self.drawn_by("srs"), self.left_H * spread_GH, poisson_GH)
 
+    def cubes(self, first_GH: F64, second_GH: F64, kappa_GH: F64, rho_GH: F64) -> tuple[F64, F64]:
+        """Return the third moments of Σu of each segment under srs and Poisson sampling, (G,): see `one_by_one_cubes`.
+
+        first, second : Σu and Σu². kappa, rho : Σ (1 − π)(1 − 2π) u³ and Σ (1 − π)² u³.
+        """
+        take_H, left_H = np.maximum(self.take_H, 1), self.left_H
+        mean_GH = np.where(self.drawn_by("srs"), first_GH / take_H, 0.0)
+        centre_GH = 2 * take_H * mean_GH**3 - 3 * mean_GH * second_GH  # units of value 0 stand outside of the segment
+        return (kappa_GH + left_H * (2 * left_H - 1) * centre_GH).sum(1), (rho_GH + left_H**2 * centre_GH).sum(1)
+
     @property
     def clustered(self) -> bool:
         """Whether some stratum drew clusters."""
@@ -103,6 +113,23 @@ def one_by_one_spread(
     srs_H, left_H = strata.drawn_by("srs"), strata.left_H
     by_key, (whole, fourth) = spread_sums(edge_G, key_m, weight_m, value_m, base_m, srs_H, left_H)
     return strata.one_by_one(*by_key.reshape(3, *shape)), whole, fourth
+
+
+def one_by_one_cubes(strata: Strata, segments: int, key_m: I64, u_m: F64, base_m: F64) -> tuple[F64, F64]:
+    """Return Σ (1 − π)(1 − 2π)(u − ū)³ and Σ (1 − π)²(u − ū)³ of each segment, (G,).
+
+    ū is the mean of what srs drew of a stratum and 0 under Poisson sampling, which pps is taken for here.
+    base_m : 1/π, corrected for the unanswered. key_m : segment × stratum.
+    """
+    shape = (segments, len(strata.take_H))
+    stratum_m = key_m % shape[1]
+    left_m = np.where(strata.drawn_by("srs")[stratum_m], strata.left_H[stratum_m], 1 - 1 / base_m)
+
+    def sums(value_m: F64) -> F64:
+        return np.bincount(key_m, value_m, shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+    cube_m = u_m**3 * left_m
+    return strata.cubes(sums(u_m), sums(u_m * u_m), sums(cube_m * (2 * left_m - 1)), sums(cube_m * left_m))
 
 
 def one_by_one_parts(strata: Strata, u_m: F64, base_m: F64, key_m: I64) -> F64:

@@ -110,18 +110,19 @@ def weighted_totals(of_m: I64, groups: int, weight_m: F64, value_m: F64) -> F64:
 
 @njit(cache=True, nogil=True)
 def power_sums(edge_G: I64, total_T: F64) -> tuple[F64, I64]:
-    """Return Σx, Σx², Σx⁴ and the greatest x² of each segment's totals, (4, G), and where that stands, (G,)."""
-    out_KG = np.zeros((4, len(edge_G) - 1))
+    """Return Σx, Σx², Σx³, Σx⁴ and the greatest x² of each segment's totals, (5, G), and where that stands, (G,)."""
+    out_KG = np.zeros((5, len(edge_G) - 1))
     largest_G = edge_G[:-1].copy()
     for g in range(len(edge_G) - 1):
-        first = second = fourth = most = 0.0
+        first = second = third = fourth = most = 0.0
         for t in range(edge_G[g], edge_G[g + 1]):
             v = total_T[t] * total_T[t]
             first += total_T[t]
             second += v
+            third += v * total_T[t]
             fourth += v * v
             if v > most * TIE:
                 most, largest_G[g] = v, t
-        for k, value in enumerate((first, second, fourth, most)):
+        for k, value in enumerate((first, second, third, fourth, most)):
             out_KG[k, g] = value
     return out_KG, largest_G

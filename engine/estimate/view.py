@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from engine.estimate.delivery import Delivery, delivery
+from engine.estimate.interval import Intervals
 from engine.estimate.known import KnownTotals, any_swap
 from engine.estimate.metrics import Metric, Mixture, Terms, terms
 from engine.estimate.post_strata import PostStratified
@@ -16,6 +17,7 @@ from engine.estimate.question import Question
 from engine.estimate.ratio import Judged, Ratio, hajek, ratio_intervals
 from engine.estimate.reviewer_error import Corrected, corrected_labels, corrected_ratio
 from engine.estimate.sample import Sample
+from engine.estimate.shortfall import UNSEEN, shortfall
 from engine.records import F64, I16, WEIGHTINGS, Flags, ReviewerError
 
 LEANS = "leans on exposure.refused"
@@ -70,6 +72,13 @@ class View:
     def framed_OG(self) -> F64:
         """Exposure that some audit could have drawn."""
         return self._known(self.known.framed_SOGW)
+
+    @cached_property
+    def unseen_OG(self) -> F64:
+        """Exposure that drawn rows stand for by less than the audit's error allows."""
+        m = self.sample.at_m
+        kind_m, exposure_m = self.outcome_n[m].astype(np.int64), self.exposure_n()[m]
+        return shortfall(self.sample, kind_m, exposure_m, self.framed_OG)
 
     @cached_property
     def count_OG(self) -> F64:
@@ -211,13 +220,16 @@ class View:
         top, whole = (sample.sums(sample.weight_m * factor_m * part_n[sample.at_m]) for part_n in (a_n, b_n))
         return np.where(whole > 0, top / np.where(whole > 0, whole, 1.0), np.nan)
 
-    def misfits(self, fitted: F64, low: F64, high: F64) -> Sequence[str | None]:
+    def misfits(self, fitted: F64, found: Intervals) -> Sequence[str | None]:
         """Return, per segment, what `history` says where the audit's rows stand badly for known exposure."""
         if self.question.scored is not None:
             return [None] * len(fitted)
         text = f"the audit's rows stand badly for the known {self.weighting} by outcome: fitted to them it is"
         return [
-            f"{text} {fitted[g]:.4g}" if fitted[g] < low[g] or fitted[g] > high[g] else None for g in range(len(fitted))
+            f"{text} {fitted[g]:.4g}"
+            if (fitted[g] < found.low[g] or fitted[g] > found.high[g]) and not str(found.rule[g]).endswith(UNSEEN)
+            else None
+            for g in range(len(fitted))
         ]
 
     def leaning(self, uses_O: Flags, without: F64, twice: F64) -> Sequence[str | None]:

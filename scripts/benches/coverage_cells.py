@@ -14,6 +14,7 @@ from record import Bar
 from engine.estimate.interval import exact_bounds
 from engine.estimate.naive import NaiveCount
 from engine.estimate.sample import HISTORY
+from engine.estimate.shortfall import UNSEEN
 from engine.records import Estimate
 
 ENOUGH = 30.0
@@ -60,7 +61,7 @@ class Sums:
         self.repetitions += len(rows)
         self.null += len(rows) - len(given)
         self.inside += len(rows) - len(given) + int(((low - slack <= true) & (true <= high + slack)).sum())
-        self.warned += len(rows) - len(given) + sum(row.warning is not None for row in given)
+        self.warned += len(rows) - len(given) + sum(_excused(row) for row in given)
         self.certain += sum(str(row.estimator).endswith(_CERTAIN) for row in given)
         self.known += sum(str(row.estimator).startswith("known_total/") for row in given)
         self.error += float((point - true).sum())
@@ -72,6 +73,11 @@ class Sums:
             n = np.maximum(size if rows[0].inference == HISTORY else np.minimum(size, drawn), 1e-9)
             least, most = exact_bounds(np.clip(point, 0.0, 1.0) * n, n, rows[0].confidence)
             self.exact += float((most - least).sum())
+
+
+def _excused(row: Estimate) -> bool:
+    """Return whether a warning excuses an interval: not where it says that the interval allows for what is unseen."""
+    return row.warning is not None and not str(row.estimator).endswith(UNSEEN)
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,12 @@ def kish(u: list[float]) -> float:
 
 
 def interval(
-    share: float, variance: float, events: float, size: float, df: float, units: float, confidence: float
+    share: float, variance: float, events: float, size: float, df: float, units: float, left: float, confidence: float
 ) -> tuple[float, float]:
-    """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers."""
+    """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers.
+
+    left : share of the variance that drawing without replacement leaves; Wise 1954 for exact bounds.
+    """
     tail = (1 - confidence) / 2
     if 0 < share < 1 and events >= 30:
         t = stats.t.ppf(1 - tail, df)
@@ -109,13 +112,65 @@ def interval(
         return 1 / (1 + exp(-(middle - half))), 1 / (1 + exp(-(middle + half)))
     n = size
     if 0 < share < 1 and variance > 0:
-        n = min(n, share * (1 - share) / variance)
+        n = min(n, share * (1 - share) * left / variance)
         t = stats.t.ppf(1 - tail, max(units - 1, 1.0))
         n *= min(1.0, (stats.t.ppf(1 - tail, max(size - 1, 1.0)) / t) ** 2)
     x = share * n
     low = stats.beta.ppf(tail, x, n - x + 1) if x > 0 else 0.0
     high = stats.beta.ppf(1 - tail, x + 1, n - x) if x < n else 1.0
-    return min(low, share), max(high, share)
+    reach = 1 - (1 - left) / 2
+    return share - reach * max(share - low, 0.0), share + reach * max(high - share, 0.0)
+
+
+def audit_cubes(
+    value: list[float], pi: list[float], stratum: list[int], population: list[int], taken: list[int], method: str
+) -> tuple[float, float]:
+    """Return Σ (1 − π)(1 − 2π)(u − ū)³ and Σ (1 − π)²(u − ū)³ over a domain; ū is 0 under Poisson sampling."""
+    kappa = rho = 0.0
+    for h in range(len(population)):
+        u = [(v / p, p) for v, p, s in zip(value, pi, stratum, strict=True) if s == h]
+        if method == "srs" and taken[h]:
+            share = taken[h] / population[h]
+            u = [(x, share) for x, _ in u] + [(0.0, share)] * (taken[h] - len(u))
+            mean = sum(x for x, _ in u) / taken[h]
+            u = [(x - mean, share) for x, _ in u]
+        kappa += sum((1 - p) * (1 - 2 * p) * x**3 for x, p in u)
+        rho += sum((1 - p) ** 2 * x**3 for x, p in u)
+    return kappa, rho
+
+
+def advertiser_cubes(value: list[float], pi: list[float], advertiser: list[int]) -> float:
+    """Return Σ (total − mean)³ over the weighted totals of advertisers."""
+    total: dict[int, float] = {}
+    for v, p, a in zip(value, pi, advertiser, strict=True):
+        total[a] = total.get(a, 0.0) + v / p
+    mean = sum(total.values()) / len(total)
+    return sum((x - mean) ** 3 for x in total.values())
+
+
+def reaching(
+    found: tuple[float, float],
+    ratio: float,
+    spread: tuple[float, float],
+    cubes: tuple[float, float],
+    bounds: tuple[float, float],
+    confidence: float,
+) -> tuple[float, float]:
+    """Return a logit interval that reaches as far as the t interval moved for skewness (Hall 1983) on the longer side.
+
+    spread : variance and degrees of freedom. cubes : κ and ρ, not yet divided by the standard error's cube.
+    """
+    variance, df = spread
+    z = stats.norm.ppf((1 + confidence) / 2)
+    kappa, rho = (cube / variance**1.5 for cube in cubes)
+    shift = min(max(rho / 2 + (3 * rho - kappa) * (z * z - 1) / 6, -z), z) * sqrt(variance)
+    half = stats.t.ppf((1 + confidence) / 2, df) * sqrt(variance)
+    low, high = found
+    if shift > 0:
+        high = max(high, min(ratio + half, high) + shift)
+    if shift < 0:
+        low = min(low, max(ratio - half, low) + shift)
+    return max(low, bounds[0]), min(high, bounds[1])
 
 
 def history_df(
@@ -152,13 +207,14 @@ def interval_between(
     size: float,
     df: float,
     units: float,
+    left: float,
     confidence: float,
 ) -> tuple[float, float]:
     """Return the interval of a ratio that lies between bounds."""
     low, high = bounds
     wide = high - low
     share = min(1.0, max(0.0, (ratio - low) / wide))
-    found = interval(share, variance / wide**2, events, size, df, units, confidence)
+    found = interval(share, variance / wide**2, events, size, df, units, left, confidence)
     return low + wide * found[0], low + wide * found[1]
 
 

@@ -13,7 +13,7 @@ from engine.estimate.estimates import estimate_all
 from engine.estimate.evidence import Contrast
 from engine.estimate.metrics import Number
 from engine.estimate.question import Prices, Question
-from engine.estimate.sample import HISTORY, answered_sample
+from engine.estimate.sample import answered_sample
 from engine.estimate.skewness import bound_shift
 from engine.records import WEIGHTS
 
@@ -172,7 +172,9 @@ def test_skewness_moves_bounds_as_the_plain_formula_says():
     creatives_G = np.array([len(world), *np.bincount(world.region_N)], float)
     sample = answered_sample(rows, 0, asked.segments, creatives_G)
     value_n = rows.known_Wn[1] - rows.known_Wn[1].mean()
-    shift = bound_shift(sample, value_n[sample.at_m], HISTORY, 0.95)
+    value_m = value_n[sample.at_m]
+    variance = sample.history_spread(value_m)[0]
+    shift = bound_shift(variance, *sample.history_cubes(value_m), 0.9) / np.sqrt(variance)
     for segment, region in ((0, None), (1, 0), (3, 2)):  # a segment is a domain: rows outside it count as 0
         inside = [region is None or cell == region for cell in rows.cell_n]
         values = [float(value) if here else 0.0 for value, here in zip(value_n, inside, strict=True)]
@@ -189,3 +191,14 @@ def plain_shift(values: list[float], population: int) -> float:
     kappa, rho = (1 - share) * (1 - 2 * share) * third / scale, (1 - share) ** 2 * third / scale
     z = 1.6448536269514722
     return rho / 2 + (3 * rho - kappa) * (z**2 - 1) / 6
+
+
+@pytest.mark.parametrize("inference", ["history", "future"])
+def test_the_t_bounds_of_a_pair_move_out_on_the_long_tails_side_and_those_of_a_gate_not_once_more(asked, inference):
+    wanted = contrast("overkill_rate", 1.0, weighting="impressions", inference=inference)
+    row = rows_of(asked, wanted, "strict", "lenient")[0]
+    assert row.estimator == "hajek_paired/t"
+    assert row.estimate > 0  # strict refuses more: few large creatives carry the difference
+    assert row.high - row.estimate > 1.05 * (row.estimate - row.low)
+    gate = contrasted(asked, wanted, 0.95)[0]
+    assert (gate.low, gate.high) == (row.low, row.high)

@@ -136,7 +136,7 @@ def test_without_a_swap_a_difference_is_bounded_by_the_clusters_drawn():
         sample, ratio = judged(people, drawing)
         found = difference_intervals(sample, difference(sample, ratio, ratio), ratio, ratio, HISTORY, 0.95).intervals
         wide.append(found.high[0])
-    np.testing.assert_allclose(wide, [stats.beta.ppf(1 - 0.025 / 2, 1, units) for units in (6, 60)])
+    np.testing.assert_allclose(wide, [stats.beta.ppf(1 - 0.025, 1, units) for units in (6, 60)])
 
 
 def test_only_equal_weights_make_a_census_of_a_segment_drawn_whole():

@@ -13,7 +13,7 @@ from estimate.worlds import audit_rows, census_rows, make_world, question, repla
 from engine.estimate.estimates import estimate_all
 from engine.estimate.outcomes import outcome_counts
 from engine.estimate.question import Prices
-from engine.records import Decision, Estimate
+from engine.records import WEIGHTS, Decision, Estimate
 
 WEIGHTINGS = ("creatives", "impressions", "spend")
 HUMAN = (0.9, 0.95, 0.1)
@@ -68,12 +68,17 @@ def slow(table, rows, strategy, weighting, reading, metric, segment, method):
     bounds = possible(table, strategy, weighting, reading, metric)
     events = oracles.events(a, b, weight, bounds)
     size = oracles.kish([w * z for w, z in zip(weight, b, strict=True)])
+    unseen, labels = oracles.size_with_one_more(b, weight), sum(z > 0 for z in b)
     return (
         ratio,
-        (history, df, sum(z > 0 for z in b)),
-        oracles.future_variance(residual, pi, advertiser, history),
+        (history, df, labels, 1 - min(pi) * unseen / labels, oracles.audit_cubes(residual, pi, stratum, *sizes)),
+        (
+            *oracles.future_variance(residual, pi, advertiser, history),
+            len(set(advertiser)),
+            oracles.advertiser_cubes(residual, pi, advertiser),
+        ),
         events,
-        (size, oracles.size_with_one_more(b, weight)),
+        (size, unseen),
         bounds,
     )
 
@@ -99,18 +104,29 @@ def test_numbers_and_intervals_equal_those_of_plain_loops(judged, metric, readin
                 if history.estimate is None:
                     assert history.null_reason
                     continue
-                ratio, (variance, df, units), (between, effective), events, (size, unseen), bounds = slow(
-                    table, rows, strategy, weighting, reading, metric, segment, method
-                )
+                (
+                    ratio,
+                    (variance, df, units, left, cubes),
+                    (between, effective, advertisers, third),
+                    events,
+                    (size, unseen),
+                    bounds,
+                ) = slow(table, rows, strategy, weighting, reading, metric, segment, method)
                 assert history.estimate == pytest.approx(ratio, rel=1e-9)
                 assert history.effective_events == pytest.approx(events, rel=1e-6)
                 assert history.effective_size == pytest.approx(size, rel=1e-9)
-                low, high = oracles.interval_between(bounds, ratio, variance, events, unseen, df, units, 0.95)
+                low, high = oracles.interval_between(bounds, ratio, variance, events, unseen, df, units, left, 0.95)
+                if history.estimator.endswith("/logit"):
+                    low, high = oracles.reaching((low, high), ratio, (variance, df), cubes, bounds, 0.95)
                 assert (history.low, history.high) == pytest.approx((low, high), rel=1e-6, abs=1e-9)
                 future = found[name, "", segment, weighting, reading, metric, "future"]
-                if bounds[0] < ratio < bounds[1] and events >= 30:
+                if bounds[0] < ratio < bounds[1]:
                     df = max(1.0, effective - 1)
-                    low, high = oracles.interval_between(bounds, ratio, between, events, unseen, df, units, 0.95)
+                    low, high = oracles.interval_between(
+                        bounds, ratio, between, events, unseen, df, advertisers, 1.0, 0.95
+                    )
+                    if future.estimator.endswith("/logit"):
+                        low, high = oracles.reaching((low, high), ratio, (between, df), (third, third), bounds, 0.95)
                     assert (future.low, future.high) == pytest.approx((low, high), rel=1e-6)
 
 
@@ -154,8 +170,13 @@ def test_scaling_exposure_changes_no_rate():
     found = replayed(world, table)
     rows = audit_rows(world, found.outcome_Sn, (0.1, 0.3, 0.6), 4)
     bigger = replace(rows, known_Wn=rows.known_Wn * np.array([[1.0], [7.0], [7.0]]))
+    by = np.array([7 if name.startswith(("impressions", "spend")) else 1 for name in WEIGHTS])
+    whole = found.totals
+    more = replace(
+        whole, sum_SOFCW=whole.sum_SOFCW * by, swap_OQCW=whole.swap_OQCW * by, whole_FCW=whole.whole_FCW * by
+    )
     first = estimate_all(question(world, rows, found, table))
-    second = estimate_all(question(world, bigger, found, table))
+    second = estimate_all(question(world, bigger, replace(found, totals=more), table))
     for a, b in zip(first, second, strict=True):
         if a.metric in METRICS and a.estimate is not None:
             assert a.estimate == pytest.approx(b.estimate)
@@ -278,7 +299,8 @@ def test_with_zero_events_the_upper_bound_is_the_exact_one():
     assert row.low == 0.0
     size = oracles.size_with_one_more(rows.y_nQ[:, 0].tolist(), (1 / rows.pi_n).tolist())
     assert size <= row.effective_size
-    assert row.high == pytest.approx(1 - 0.025 ** (1 / size), rel=1e-6)
+    drawn = rows.pi_n.min() * size / (rows.y_nQ[:, 0] == 1).sum()  # where it is thinnest; Wise 1954
+    assert row.high == pytest.approx((1 - drawn / 2) * (1 - 0.025 ** (1 / size)), rel=1e-6)
 
 
 def test_a_stratum_that_nobody_answered_makes_null_and_never_a_census():

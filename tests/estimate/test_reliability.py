@@ -46,7 +46,7 @@ def slow_reliability(score: list[float], y: list[int], weight: list[float], bins
             oracles.kish([a * (1 - b) for a, b in zip(w, v, strict=True)]),
         )
         df = max(1.0, oracles.kish(squares) - 1)
-        low, high = oracles.interval(share, factor * sum(squares), events, oracles.kish(w), df, float(n), 0.95)
+        low, high = oracles.interval(share, factor * sum(squares), events, oracles.kish(w), df, float(n), 1.0, 0.95)
         figures = (min(s), max(s), mean, share, low, high, n, oracles.kish(w), part)
         for name, figure in zip(out, figures, strict=True):
             out[name].append(figure)

@@ -97,7 +97,7 @@ def test_label_rates_do_not_notice_what_else_was_scored() -> None:
     asked = question(world, rows, found, table)
     names = ("leakage_rate", "leakage_prevalence", "overkill_rate", "overkill_share", "review_precision")
     for plain, some in zip(estimate_all(asked), estimate_all(replace(asked, scored=scored)), strict=True):
-        if plain.metric in names and plain.baseline is None:
+        if plain.metric in names and plain.baseline is None and not str(plain.estimator).endswith("+unseen"):
             assert (plain.estimate, plain.low, plain.high) == (some.estimate, some.low, some.high)
 
 

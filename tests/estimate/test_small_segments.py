@@ -9,7 +9,7 @@ import pytest
 from estimate.worlds import audit_rows, make_world, question, replayed, strategies
 
 from engine.estimate.estimates import estimate_all
-from engine.estimate.interval import exact_bounds, share_intervals
+from engine.estimate.interval import Behind, exact_bounds, share_intervals
 from engine.estimate.question import Question
 from engine.estimate.small_segments import SmallSegments, effective_sizes, fay_herriot, settle
 from engine.records import Estimate
@@ -27,7 +27,9 @@ def asked(small: SmallSegments) -> Question:
 def family(share: np.ndarray, size: np.ndarray) -> list[Estimate]:
     """The rates of simple random samples, a segment each."""
     events = np.minimum(share, 1 - share) * size
-    found = share_intervals(share, share * (1 - share) / size, events, size, size - 1, size, 0.95)
+    found = share_intervals(
+        share, share * (1 - share) / size, events, size - 1, Behind(size, size, np.ones_like(size)), 0.95
+    )
     return [
         Estimate(
             *("s", None, "p", "region", str(g), "creatives", "machine", "leakage_rate", "history"),

@@ -79,7 +79,7 @@ def test_totals_of_groups_are_bincounts(kernel: Kernel) -> None:
 def test_powers_of_totals_are_bincounts_and_the_greatest_square(kernel: Kernel) -> None:
     edge, segment, _, a, b = entries(8)
     total = a - b
-    wanted = [by(segment, total), by(segment, total**2), by(segment, (total**2) ** 2)]
+    wanted = [by(segment, power) for power in (total, total**2, total**2 * total, (total**2) ** 2)]
     most = [(total[segment == g] ** 2).max(initial=0.0) for g in range(SEGMENTS)]
     powers, largest = kernel(edge, total)
     assert powers.tolist() == [*(value.tolist() for value in wanted), most]
