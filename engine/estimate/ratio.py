@@ -122,12 +122,15 @@ def drawn_units(sample: Sample, ratio: Ratio) -> Behind:
 
     What drawing without replacement leaves is read where creatives were drawn most thinly: events that nobody saw may
     stand there. The more unequal the labels' weights, the less is taken off: most of it may be a few large creatives
-    that nobody drew. Nothing is taken off where clusters, or creatives more than once, were drawn.
+    that nobody drew. Of several audits a weight tells at most how many draws a creative could expect, m: no draw at all
+    has at most the chance exp(−m). Nothing is taken off where clusters were drawn.
     """
     size, count = unseen_size(sample, ratio, sample.drawn_squares(ratio.b_m)), sample.drawn_count(ratio.b_m)
     left = np.ones(sample.segments)
-    if sample.creatives.alone and not sample.clustered and not sample.strata.clustered:
-        left -= np.minimum(size / np.maximum(count, 1.0), 1.0) / np.maximum(sample.heaviest_G, 1.0)
+    if not sample.clustered and not sample.strata.clustered:
+        drawn = 1.0 / np.maximum(sample.heaviest_G, 1.0)
+        drawn = drawn if sample.creatives.alone else 1.0 - np.exp(-drawn)
+        left -= np.minimum(size / np.maximum(count, 1.0), 1.0) * drawn
     return Behind(size, count, left)
 
 
