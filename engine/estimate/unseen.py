@@ -27,7 +27,7 @@ def reaching_unseen(view: View, counts_OX: F64, ratio: Ratio, point: F64, judged
     counts_OX : numerator and denominator of exposure 1 of each outcome for y = 0, then for y = 1, shape (O, 4).
     ratio : of drawn rows alone. point : the estimate that the intervals are of, which may lean on predictions.
     """
-    if view.question.scored is not None or not view.unseen_OG.any():
+    if not _has_large(view) or not view.unseen_OG.any():
         return judged
     unseen_OG = view.unseen_OG * np.asarray(counts_OX.any(1))[:, None]
     found = [_with(ratio, unseen_OG, counts_OX[:, x : x + 2]) for x in (0, 2)]
@@ -40,7 +40,7 @@ def pair_reaching_unseen(
     """Return the same of candidate − baseline (in this order), by what creatives of each pair of outcomes have."""
     candidate, baseline = sides
     question, sample = candidate.question, candidate.sample
-    if question.scored is not None or question.pair != (baseline.strategy, candidate.strategy):
+    if not _has_large(candidate) or question.pair != (baseline.strategy, candidate.strategy):
         return judged
     known_OQG = _swapped_exposure(candidate, baseline)
     kind_m = (baseline.outcome_n.astype(np.int64) * known_OQG.shape[1] + candidate.outcome_n)[sample.at_m]
@@ -60,12 +60,16 @@ def pair_reaching_unseen(
     return _reaching(candidate, unseen_OQG.sum(0), point, found, judged)
 
 
+def _has_large(view: View) -> bool:
+    """Return whether exposure by outcome is known, and some creatives may have much of it: not where each counts 1."""
+    return view.question.scored is None and view.weighting != "creatives"
+
+
 def _swapped_exposure(candidate: View, baseline: View) -> F64:
-    """Return the exposure of every pair of outcomes of baseline and candidate, (O, Q, G)."""
+    """Return the exposure, known and imputed, of every pair of outcomes of baseline and candidate, (O, Q, G)."""
     totals, segments = candidate.question.totals, candidate.question.segments
     at = WEIGHTS.index(candidate.weighting)
-    filled = [at] if candidate.weighting == "creatives" else [at, at + 1]
-    sums_OQC = totals.swap_OQCW[..., filled].sum(-1)[: len(baseline.exposure_OG), : len(candidate.exposure_OG)]
+    sums_OQC = totals.swap_OQCW[..., [at, at + 1]].sum(-1)[: len(baseline.exposure_OG), : len(candidate.exposure_OG)]
     return np.asarray((sums_OQC @ segments.member_GC.T.astype(np.int64)).astype(np.float64))
 
 
