@@ -20,7 +20,7 @@ from engine.estimate.sum_kernels import ratio_residuals
 from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
-FEW_CARRIERS = 5.0
+FEW_CARRIERS = 10.0
 UNEXPECTED = 3.0  # times fewer than events
 LARGE_CLUSTER = 0.25
 ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
