@@ -82,7 +82,7 @@ def difference_intervals(
     variance, df, _, warnings = _variance(sample, pair.residual_m, inference, pair.events)
     smooth = symmetric(np.nan_to_num(pair.estimate), np.nan_to_num(variance), df, confidence)
     carried = (df / 2 if inference == HISTORY else df + 1) >= CARRIED
-    smooth = moved(smooth, _shift(sample, pair.residual_m, inference, confidence), carried)
+    smooth = moved(smooth, _shift(sample, pair.residual_m, variance, inference, confidence), carried)
     same = baseline.denominator == candidate.denominator
     plenty = enough(pair.events) & ~np.isnan(variance)
     found = smooth
@@ -97,13 +97,12 @@ def difference_intervals(
     return Judged(census_exact(sample, pair.estimate, found) if inference == HISTORY else found, warnings)
 
 
-def _shift(sample: Sample, residual_m: F64, inference: str, confidence: float) -> F64:
-    """Return how far skewness moves the bounds of a sum of weighted residuals."""
+def _shift(sample: Sample, residual_m: F64, variance: F64, inference: str, confidence: float) -> F64:
+    """Return how far skewness moves the bounds of a sum of weighted residuals, whose variance is known."""
     if inference == HISTORY:
-        variance, _ = sample.history_spread(residual_m)
         return bound_shift(variance, *sample.history_cubes(residual_m), confidence)
-    spread = future_spread(sample, residual_m)
-    return bound_shift(spread.variance, spread.third, spread.third, confidence)
+    third = sample.cluster_spread(residual_m).third
+    return bound_shift(variance, third, third, confidence)
 
 
 def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: str, confidence: float) -> Intervals:
