@@ -300,25 +300,25 @@ def solve(top: Spread, rest: Spread, rho: F64, distances: tuple[tuple[float, flo
     down, up = distances
     point = np.clip(top.value / np.where(top.value + rest.value > 0, top.value + rest.value, 1.0), 0.0, 1.0)
 
-    def reach(s: F64, sign: int) -> F64:
-        one, other = (top.up, rest.down) if sign > 0 else (top.down, rest.up)
+    side = np.array([[-1.0], [1.0]])  # both ends at once, shape (2, G)
+    one, other = np.stack([top.down, top.up]), np.stack([rest.up, rest.down])
+
+    def reach(s: F64) -> F64:
         x, z = (1 - s) * one, s * other
         square = x**2 + z**2 - 2 * rho * x * z
         for a, c, low, high in zip(top.slopes, rest.slopes, down, up, strict=True):
             slope = (1 - s) * a - s * c
-            square = square + (slope * np.where((slope > 0) == (sign > 0), high, low)) ** 2
-        return (1 - s) * top.value - s * rest.value + sign * np.sqrt(np.maximum(square, 0.0))
+            square = square + (slope * np.where((slope > 0) == (side > 0), high, low)) ** 2
+        return side * ((1 - s) * top.value - s * rest.value) + np.sqrt(np.maximum(square, 0.0))
 
-    ends = []
-    for sign, end in ((-1, 0.0), (1, 1.0)):
-        near, far = point, np.full(point.shape, end)
-        open_end = sign * reach(far, sign) >= 0
-        for _ in range(_STEPS):
-            middle = (near + far) / 2
-            kept = sign * reach(middle, sign) >= 0
-            near, far = np.where(kept, middle, near), np.where(kept, far, middle)
-        ends.append(np.where(open_end, end, near))
-    refused = (reach(point, 1) < 0) | (reach(point, -1) > 0)
+    near, end = np.stack([point, point]), np.stack([np.zeros_like(point), np.ones_like(point)])
+    refused = (reach(near) < 0).any(0)
+    open_end, far = reach(end) >= 0, end
+    for _ in range(_STEPS):
+        middle = (near + far) / 2
+        kept = reach(middle) >= 0
+        near, far = np.where(kept, middle, near), np.where(kept, far, middle)
+    ends = np.where(open_end, end, near)
     none = top.value + rest.value <= 0
     low = np.where(none, 0.0, np.where(refused, 1.0, ends[0]))
     high = np.where(none, 1.0, np.where(refused, 0.0, ends[1]))

@@ -5,17 +5,27 @@ Segments share nothing but outcomes that may occur: strata, advertisers, totals 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from coverage_worlds import F64, I64, History, Look, World, strategies
+from coverage_worlds import F64, I64, POLICY, History, Look, World, strategies
 
 from engine.estimate.interval import kish
 from engine.estimate.question import Question
 from engine.estimate.sample import FUTURE, HISTORY
 from engine.estimate.truth import true_values
-from engine.records import WEIGHTINGS, WEIGHTS, Column, Design, Estimate, LabelledRows, Segments, Totals
+from engine.records import (
+    WEIGHTINGS,
+    WEIGHTS,
+    Column,
+    Design,
+    Estimate,
+    LabelledRows,
+    ReviewerError,
+    Segments,
+    Totals,
+)
 from engine.replay.replay import Creatives, Replayed, replay
 
 TABLE = strategies()
@@ -35,6 +45,10 @@ class Batch:
 
     question: Question
     clusters_WR: F64
+
+    def told(self, errors: Mapping[str, ReviewerError]) -> Batch:
+        """Return the batch whose question knows how reviewers err."""
+        return replace(self, question=replace(self.question, reviewer_error=errors))
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,8 @@ class OneHistory:
             np.repeat(one.whole_FCW, size, axis=1),
         )
         outcome_Sn = self.found.outcome_Sn[:, np.concatenate([draw.at_n for draw in draws])]
-        return _batch([self.history] * size, draws, totals, outcome_Sn, self.inference)
+        batch = _batch([self.history] * size, draws, totals, outcome_Sn, self.inference)
+        return batch.told(_errors(self.world.look, generators))
 
 
 class ManyHistories:
@@ -121,7 +136,13 @@ class ManyHistories:
         start = np.cumsum([0, *(len(history.y_N) for history in histories)])
         kept = np.concatenate([first + draw.at_n for first, draw in zip(start[:-1], draws, strict=True)])
         found = decide(histories, [history.exposure_N for history in histories], kept)
-        return _batch(histories, draws, found.totals, found.outcome_Sn, self.inference)
+        batch = _batch(histories, draws, found.totals, found.outcome_Sn, self.inference)
+        return batch.told(_errors(look, generators))
+
+
+def _errors(look: Look, generators: Sequence[np.random.Generator]) -> Mapping[str, ReviewerError]:
+    """Return how reviewers err as it is counted, once for all repetitions: a question knows of one count alone."""
+    return look.count_errors(generators[0])
 
 
 def decide(histories: Sequence[History], exposure: Sequence[F64], keep_n: I64, *, together: bool = False) -> Replayed:
@@ -175,7 +196,7 @@ def _question(rows: LabelledRows, totals: Totals, cells: int, inference: str) ->
     names = tuple(str(r) for r in range(cells))
     level_CK = np.arange(cells, dtype=np.int32)[:, None]
     segments = Segments(("repetition",), (names,), level_CK, ("repetition",) * cells, names, np.eye(cells, dtype=bool))
-    return Question(TABLE, ("p",), segments, totals, rows, pair=PAIR, inferences=(inference,), weightings=WEIGHTED)
+    return Question(TABLE, (POLICY,), segments, totals, rows, pair=PAIR, inferences=(inference,), weightings=WEIGHTED)
 
 
 def _rows(

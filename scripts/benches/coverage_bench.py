@@ -23,7 +23,6 @@ from engine.estimate.naive import naive_counts
 from engine.estimate.sample import FUTURE, HISTORY
 
 DEMO = "demo"
-TOGETHER = 20  # repetitions in a question
 _POOLED = 5_000_000
 _SHOWN = 8
 
@@ -92,12 +91,13 @@ def simulate(asked: Simulation) -> tuple[list[Cell], list[Naive]]:
     if asked.question == FUTURE:
         drawn = ManyHistories(world, asked.seed, asked.pooled or _POOLED)
     tally = Tally(drawn.truth)
-    for first in range(0, asked.repetitions, TOGETHER):
-        some = range(first, min(first + TOGETHER, asked.repetitions))
+    together = world.look.together
+    for first in range(0, asked.repetitions, together):
+        some = range(first, min(first + together, asked.repetitions))
         batch = drawn.batch([np.random.default_rng([asked.seed, number, r]) for r in some])
         tally.add(batch, estimate_all(batch.question))
         tally.add_naive(naive_counts(batch.question))
-    cells = tally.cells(world.name, asked.question, corrected=world.corrected)
+    cells = tally.cells(world.name, asked.question)
     return cells, [Naive(world.name, asked.question, *error) for error in tally.naive_errors()]
 
 
@@ -108,7 +108,7 @@ def world_of(name: str) -> World:
 
 def table(world: World, cells: Sequence[Cell], naive: Sequence[Naive]) -> list[str]:
     """Return what a person reads about a world: its worst cells first, warned ones after the others."""
-    lines = [f"== {world.name}: {world.tells}" + ("" if world.corrected else " (not corrected for: outside the bars)")]
+    lines = [f"== {world.name}: {world.tells}"]
     for question in (HISTORY, FUTURE):
         mine = [cell for cell in cells if (cell.world, cell.question) == (world.name, question)]
         excused = sum(cell.excused for cell in mine)

@@ -28,7 +28,8 @@ class Sums:
 
     inside : intervals that contain the truth; a null makes no claim and counts as one, and as warned.
     certain : repetitions in which nothing is random. exact : width of the exact interval of a simple random sample of
-    the same effective size (of advertisers, where `future` has fewer of them), for rates of one strategy.
+    the same effective size (of advertisers, where `future` has fewer of them), for rates of one strategy whose labels
+    are taken as they are.
     """
 
     repetitions: int = 0
@@ -69,7 +70,7 @@ class Sums:
         self.width += float((high - low).sum())
         self.events += sum(row.effective_events for row in given)
         self.clusters += float(clusters.sum())
-        if rows[0].baseline is None:
+        if rows[0].baseline is None and not any("+rogan_gladen" in str(row.estimator) for row in given):
             n = np.maximum(size if rows[0].inference == HISTORY else np.minimum(size, drawn), 1e-9)
             least, most = exact_bounds(np.clip(point, 0.0, 1.0) * n, n, rows[0].confidence)
             self.exact += float((most - least).sum())
@@ -85,7 +86,7 @@ class Cell:
     """One number of a world under one question.
 
     bias : mean error in standard errors of the estimator. exact : mean width over that of a simple random sample's
-    exact interval, NaN for differences. corrected : see coverage_worlds.World.
+    exact interval, NaN for differences and where reviewers err: that sample's do not.
     """
 
     world: str
@@ -103,7 +104,6 @@ class Cell:
     events: float
     clusters: float
     known: bool
-    corrected: bool
 
     @property
     def excused(self) -> bool:
@@ -155,7 +155,7 @@ class Tally:
             assert true is not None
             yield strategy, metric, true, s.error / max(1, s.repetitions - s.null), float(np.mean(errors))
 
-    def cells(self, world: str, question: str, *, corrected: bool) -> list[Cell]:
+    def cells(self, world: str, question: str) -> list[Cell]:
         """Return the numbers that are random at all."""
         found = []
         for key, s in self.sums.items():
@@ -184,7 +184,6 @@ class Tally:
                     s.events / given,
                     s.clusters / s.repetitions,
                     s.known > 0,
-                    corrected,
                 )
             )
         return found
@@ -192,7 +191,7 @@ class Tally:
 
 def bars_of(cells: Iterable[Cell]) -> list[Bar]:
     """Return the bars of the design; they hold with REPETITIONS of every cell only."""
-    judged = [cell for cell in cells if cell.corrected]
+    judged = list(cells)
     silent = [cell for cell in judged if not cell.excused]
     warned = [cell.exact for cell in judged if cell.excused and not np.isnan(cell.exact)]
     high = [cell.coverage for cell in judged if cell.plenty and not cell.known]

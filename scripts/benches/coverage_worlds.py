@@ -8,7 +8,7 @@ the score has the AUC that the world names. The old model's score made the audit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -16,12 +16,13 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from engine.expression import Atom
-from engine.records import Decision
+from engine.records import Decision, ReviewerError
 from engine.strategy import Review, Rule, Strategy, StrategyTable, build_table
 
 F64 = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 I64 = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 BASELINE, CANDIDATE = "baseline", "candidate"
+POLICY = "p"
 UNIT = 100.0  # impressions of a creative of exposure 1: rounding to whole ones stays small
 
 
@@ -45,7 +46,9 @@ class Look:
     """How an audit looks: strata by the old score at `edges`, `sizes` drawn of each (all, where there are fewer).
 
     answering : share of the drawn that answer, by stratum (missing at random within it).
-    sensitivity, specificity : of the audit's reviewers.
+    sensitivity, specificity : of the audit's reviewers. checked : on how many violating and compliant creatives apart
+    from the audit they are counted; 0 where labels are taken as they are. together : repetitions in a question, which
+    share one count of reviewers' errors: they are not quite independent of one another.
     """
 
     edges: tuple[float, ...]
@@ -53,20 +56,26 @@ class Look:
     answering: tuple[float, ...] = ()
     sensitivity: float = 1.0
     specificity: float = 1.0
+    checked: tuple[int, int] = (0, 0)
+    together: int = 20
+
+    def count_errors(self, generator: np.random.Generator) -> Mapping[str, ReviewerError]:
+        """Return how the reviewers err as it is counted, by policy; empty where nobody counts."""
+        if not any(self.checked):
+            return {}
+        rates = (self.sensitivity, self.specificity)
+        se, sp = (generator.binomial(size, rate) / size for size, rate in zip(self.checked, rates, strict=True))
+        return {POLICY: ReviewerError(se, sp, *self.checked)}
 
 
 @dataclass(frozen=True)
 class World:
-    """A superpopulation and an audit. tells : what is hard about it, in a sentence.
-
-    corrected : whether the engine's estimators allow for everything that is wrong with its labels.
-    """
+    """A superpopulation and an audit. tells : what is hard about it, in a sentence."""
 
     name: str
     tells: str
     draw: Callable[[np.random.Generator], History]
     look: Look
-    corrected: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ def strategies() -> StrategyTable:
     review = Review(0.9, 0.95, 0.1)
 
     def rule(column: str, least: float, decision: Decision, share: float = 1.0) -> Rule:
-        return Rule(Atom(column, ">=", least), decision, share, policy="p")
+        return Rule(Atom(column, ">=", least), decision, share, policy=POLICY)
 
     old = (rule("old.p", 0.97, Decision.REJECT), rule("old.p", 0.9, Decision.REVIEW))
     new = (
@@ -178,10 +187,9 @@ WORLDS = (
     ),
     World(
         "wrong_reviewers",
-        "the audit's reviewers find 90 % of the violations and clear 98 % of the rest",
+        "the audit's reviewers find 90 % of the violations and clear 98 % of the rest, as counted on 200 and 400",
         Recipe().draw,
-        Look(_BY_SCORE, (500, 400, 400), sensitivity=0.9, specificity=0.98),
-        corrected=False,
+        Look(_BY_SCORE, (500, 400, 400), sensitivity=0.9, specificity=0.98, checked=(200, 400), together=4),
     ),
     World(
         "useless",
