@@ -21,7 +21,7 @@ from engine.records import F64, Flags
 
 FEW_CLUSTERS = 10.0
 FEW_CARRIERS = 10.0
-UNEXPECTED = 3.0  # times fewer than events
+FEWER_CARRIERS, FEWER_CLUSTERS = 3.0, 4.0  # times fewer than events
 LARGE_CLUSTER = 0.25
 ONE_ADVERTISER = "one advertiser only: nothing to compare it with"
 
@@ -178,7 +178,7 @@ def carrier_warnings(sample: Sample, df: F64, events: F64) -> list[list[str]]:
     unit = "clusters" if sample.strata.clustered or sample.clustered else "labels"
     carriers = df / 2.0
     out: list[list[str]] = [[] for _ in df]
-    for g in np.flatnonzero(carriers < np.minimum(FEW_CARRIERS, events / UNEXPECTED)):
+    for g in np.flatnonzero(carriers < np.minimum(FEW_CARRIERS, events / FEWER_CARRIERS)):
         out[g].append(f"only {carriers[g]:.1f} effective {unit} carry the variance of {events[g]:.0f} effective events")
     return out
 
@@ -186,13 +186,13 @@ def carrier_warnings(sample: Sample, df: F64, events: F64) -> list[list[str]]:
 def cluster_warnings(spread: ClusterSpread, events: F64, inside: Flags) -> list[list[str]]:
     """Return what `future` must say where too few or too large advertisers carry the variance of what is inside bounds.
 
-    Few events are carried by few advertisers: the exact bounds know that, so it takes fewer than a third of the events.
+    Few events are carried by few advertisers: exact bounds know that, so it takes fewer than a quarter of the events.
     """
     out: list[list[str]] = [[] for _ in events]
     lonely = np.isnan(spread.variance)
     for g in np.flatnonzero(lonely):
         out[g].append(ONE_ADVERTISER)
-    for g in np.flatnonzero(inside & ~lonely & (spread.effective < np.minimum(FEW_CLUSTERS, events / UNEXPECTED))):
+    for g in np.flatnonzero(inside & ~lonely & (spread.effective < np.minimum(FEW_CLUSTERS, events / FEWER_CLUSTERS))):
         out[g].append(f"only {spread.effective[g]:.1f} effective advertisers carry the variance")
     for g in np.flatnonzero(too_large(spread, events, inside)):
         out[g].append(f"one advertiser carries {spread.largest[g]:.0%} of the variance")
@@ -201,7 +201,7 @@ def cluster_warnings(spread: ClusterSpread, events: F64, inside: Flags) -> list[
 
 def too_large(spread: ClusterSpread, events: F64, inside: Flags) -> Flags:
     """Return the segments in which one advertiser carries more of the variance than the events let expect."""
-    expected = UNEXPECTED / np.maximum(events, UNEXPECTED)
+    expected = FEWER_CLUSTERS / np.maximum(events, FEWER_CLUSTERS)
     return np.asarray(inside & ~np.isnan(spread.variance) & (spread.largest > np.maximum(LARGE_CLUSTER, expected)))
 
 
