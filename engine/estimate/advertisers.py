@@ -12,7 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from engine.estimate.sample import ClusterSpread, Sample
+from engine.estimate.sum_kernels import power_sums
 from engine.records import F64
+
+LARGE = 0.25  # of the pairs of creatives of one advertiser
+MOST_DOUBT = 0.25  # of the variance
 
 
 def between_advertisers(sample: Sample, residual_m: F64) -> ClusterSpread:
@@ -27,6 +31,48 @@ def between_advertisers(sample: Sample, residual_m: F64) -> ClusterSpread:
     else:
         doubt = sample.one_by_one_doubt(residual_m)
     return replace(spread, variance=np.maximum(spread.variance - doubt, sample.independent_spread(residual_m)))
+
+
+def known_spread(sample: Sample, residual_m: F64, exposure_m: F64) -> ClusterSpread:
+    """Return the spread between advertisers for a sum that is known: nothing but advertisers is random.
+
+    How far a large advertiser happens to lie off says little about how far it might: the others say it too
+    (`_as_others`), and the larger of the two counts. Where the audit's doubt is most of what shows between advertisers,
+    half of the standard error that it adds is on top, up to MOST_DOUBT: degrees of freedom do not know of it.
+    """
+    plain, spread = sample.cluster_spread(residual_m), between_advertisers(sample, residual_m)
+    variance = np.maximum(spread.variance, _as_others(sample, residual_m, exposure_m))
+    hidden = np.maximum(plain.variance**2 - variance**2, 0.0) * 2.0 / np.maximum(spread.effective, 1.0)
+    return replace(spread, variance=variance + np.minimum(np.sqrt(hidden) / 2, MOST_DOUBT * variance))
+
+
+def _as_others(sample: Sample, residual_m: F64, exposure_m: F64) -> F64:
+    """Return the variance if creatives of the largest advertiser resembled each other as those of others do.
+
+    What creatives of one advertiser have in common adds to the variance as many times as there are pairs of them,
+    weighted by exposure. 0 where no advertiser has LARGE of all pairs.
+    """
+    expected = np.zeros(sample.segments)
+    if sample.clustered or sample.strata.clustered:
+        return expected
+    (_, whole, _, _, most), biggest_G = power_sums(sample.cluster_edge_G, sample.cluster_totals(exposure_m))
+    pairs = whole - _single(sample, exposure_m)
+    large = (most > LARGE * pairs) & (pairs > 0)
+    if not large.any():
+        return expected
+    less = sample.without(biggest_G[large].tolist())
+    rest, kept = less.sample, less.kept
+    other_m, exposure_m = residual_m[less.at] * kept, exposure_m[less.at] * kept
+    alike = np.nan_to_num(rest.cluster_spread(other_m).variance) - _single(rest, other_m)
+    others = rest.cluster_squares(exposure_m) - _single(rest, exposure_m)
+    times = np.where(others > 0, pairs / np.where(others > 0, others, 1.0), 0.0)
+    expected = sample.independent_spread(residual_m) + np.maximum(alike, 0.0) * times
+    return np.where(large, expected, 0.0)
+
+
+def _single(sample: Sample, value_m: F64) -> F64:
+    """Return Σ (weight · value)² of each segment: of creatives, paired with themselves."""
+    return sample.one_by_one_doubt(value_m) + sample.independent_spread(value_m)
 
 
 def future_spread(sample: Sample, residual_m: F64) -> ClusterSpread:

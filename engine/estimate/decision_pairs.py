@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.estimate.advertisers import between_advertisers
+from engine.estimate.advertisers import between_advertisers, known_spread
 from engine.estimate.block import Block, rows_of
 from engine.estimate.bounds import apart
 from engine.estimate.decision_rates import IMPUTED, NO_ROWS, DecisionRate, decision_rate, smooth, spread_warnings
@@ -15,7 +15,7 @@ from engine.estimate.interval import Intervals, symmetric
 from engine.estimate.metrics import DECISION_RATES
 from engine.estimate.pair import added, choose, correlation, mover
 from engine.estimate.ratio import ONE_ADVERTISER, Judged
-from engine.estimate.sample import HISTORY, ClusterSpread
+from engine.estimate.sample import HISTORY
 from engine.estimate.shortfall import unjoined
 from engine.estimate.view import LEANS, View
 from engine.records import F64, Estimate
@@ -72,7 +72,9 @@ def _known(mine: DecisionRate, theirs: DecisionRate, points: tuple[F64, F64], in
     value = points[0] - points[1]
     if inference == HISTORY:
         return Judged(Intervals(value, value, np.full(value.shape, "exact")), [[] for _ in value])
-    spread = _joint_spread((mine, mine.drawn, points[0]), (theirs, theirs.drawn, points[1]))
+    sample = mine.drawn.sample
+    residual_m = _joint_residual_m((mine, mine.drawn, points[0]), (theirs, theirs.drawn, points[1]))
+    spread = known_spread(sample, residual_m, mine.drawn.exposure_n()[sample.at_m])
     found = symmetric(value, *smooth(spread), mine.answered.question.confidence)
     return Judged(found, spread_warnings(spread))
 
@@ -96,13 +98,13 @@ def _human(mine: DecisionRate, theirs: DecisionRate, points: tuple[F64, F64], in
     ]
     if inference == HISTORY:
         return Judged(found, warnings)
-    spread = _joint_spread((mine, mine.answered, points[0]), (theirs, theirs.answered, points[1]))
+    residual_m = _joint_residual_m((mine, mine.answered, points[0]), (theirs, theirs.answered, points[1]))
+    spread = between_advertisers(sample, residual_m)
     found = added(value, found, symmetric(value, *smooth(spread), mine.answered.question.confidence))
     return Judged(found, [x + y for x, y in zip(warnings, spread_warnings(spread), strict=True)])
 
 
-def _joint_spread(mine: tuple[DecisionRate, View, F64], theirs: tuple[DecisionRate, View, F64]) -> ClusterSpread:
-    """Return the spread of the difference of two rates, each with the view and the value to read it at."""
+def _joint_residual_m(mine: tuple[DecisionRate, View, F64], theirs: tuple[DecisionRate, View, F64]) -> F64:
+    """Return the residuals of the difference of two rates, each with the view and the value to read it at."""
     (rate, view, value), (rate_b, view_b, value_b) = mine, theirs
-    residual_m = rate.residual_m(view.sample, view, value) - rate_b.residual_m(view.sample, view_b, value_b)
-    return between_advertisers(view.sample, residual_m)
+    return rate.residual_m(view.sample, view, value) - rate_b.residual_m(view.sample, view_b, value_b)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.estimate.advertisers import between_advertisers
+from engine.estimate.advertisers import between_advertisers, known_spread
 from engine.estimate.block import Block, Subject, rows_of
 from engine.estimate.bounds import Outside, outside_of, ratio_limits
 from engine.estimate.delivery import AFTER_REVIEW
@@ -113,7 +113,7 @@ class DecisionRate:
         if inference == HISTORY:
             return Judged(Intervals(value, value, np.full(value.shape, "exact")), [[] for _ in value]), null
         sample = self.drawn.sample
-        spread = between_advertisers(sample, self.residual_m(sample, self.drawn, value))
+        spread = known_spread(sample, self.residual_m(sample, self.drawn, value), self.drawn.exposure_n()[sample.at_m])
         found = logit_intervals(value, *smooth(spread), self.answered.question.confidence)
         unknown = np.isnan(spread.variance) & (value > 0) & (value < 1) & ~self.humans_G
         null = [reason or (NO_ROWS if unknown[g] and not leans[g] else None) for g, reason in enumerate(null)]

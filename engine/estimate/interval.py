@@ -17,7 +17,8 @@ from scipy.special import betaincinv, expit, logit, stdtrit
 
 from engine.records import F64, Flags
 
-ENOUGH_EVENTS = 30.0
+SOME_EVENTS, ENOUGH_EVENTS = 20.0, 30.0  # between them, exact bounds turn into normal ones
+_JEFFREYS = 0.5
 _MANY = 1e7  # degrees of freedom past which t is normal
 
 
@@ -65,7 +66,7 @@ def share_intervals(share: F64, variance: F64, events: F64, df: F64, behind: Beh
     few = ~plenty
     low, high = np.empty(share.shape), np.empty(share.shape)
     some = Behind(behind.size[few], behind.units[few], behind.left[few])
-    exact = korn_graubard(share[few], variance[few], some, confidence)
+    exact = korn_graubard(share[few], variance[few], events[few], some, confidence)
     smooth = logit_intervals(share[plenty], variance[plenty], df[plenty], confidence)
     low[few], high[few], low[plenty], high[plenty] = exact.low, exact.high, smooth.low, smooth.high
     return Intervals(low, high, np.where(plenty, "logit", "korn_graubard"))
@@ -80,28 +81,37 @@ def logit_intervals(share: F64, variance: F64, df: F64, confidence: float) -> In
     return Intervals(np.where(inside, low, share), np.where(inside, high, share), np.full(share.shape, "logit"))
 
 
-def korn_graubard(share: F64, variance: F64, behind: Behind, confidence: float) -> Intervals:
+def korn_graubard(share: F64, variance: F64, events: F64, behind: Behind, confidence: float) -> Intervals:
     """Return exact binomial bounds at the effective sample size share·(1 − share)·left/variance, at most `size`.
 
     It shrinks by the squared ratio of t quantiles, with units − 1 degrees of freedom: few units widen the bounds.
+    From SOME_EVENTS to ENOUGH_EVENTS, where the variance alone is believed, it may exceed `size` more and more, and the
+    bounds go over to Jeffreys': one event more would else make a stratified audit's interval half as wide.
     """
     informative = (share > 0.0) & (share < 1.0) & (variance > 0.0)
     size, spread = behind.size, share * (1 - share) * behind.left
-    n = np.where(informative, np.minimum(size, spread / np.where(informative, variance, 1.0)), size)
+    believed = spread / np.where(informative, variance, 1.0)
+    trust = np.clip((events - SOME_EVENTS) / (ENOUGH_EVENTS - SOME_EVENTS), 0.0, 1.0)
+    more = np.maximum(believed / np.maximum(size, 1e-9), 1.0) ** trust
+    n = np.where(informative, np.minimum(believed, size * more), size)
     shrink = (t_quantile(confidence, np.maximum(size - 1, 1.0)) / t_quantile(confidence, behind.units - 1)) ** 2
     n = np.where(informative, n * np.minimum(shrink, 1.0), n)
-    low, high = exact_bounds(share * np.maximum(n, 1e-9), np.maximum(n, 1e-9), confidence)
+    low, high = exact_bounds(share * np.maximum(n, 1e-9), np.maximum(n, 1e-9), confidence, trust * _JEFFREYS)
     reach = (1 + behind.left) / 2
     down, up = reach * np.maximum(share - low, 0.0), reach * np.maximum(high - share, 0.0)
     return Intervals(share - down, share + up, np.full(share.shape, "korn_graubard"))
 
 
-def exact_bounds(events: F64, size: F64, confidence: float) -> tuple[F64, F64]:
-    """Return Clopper–Pearson bounds; events and size need not be whole."""
+def exact_bounds(events: F64, size: F64, confidence: float, mid: F64 | float = 0.0) -> tuple[F64, F64]:
+    """Return Clopper–Pearson bounds; events and size need not be whole.
+
+    mid : how far in between these bounds and each other, 0.5 Jeffreys' (Brown, Cai and DasGupta 2001, Statistical
+    Science 16, 101–133): those miss as often as they may on average, not at worst.
+    """
     tail = (1 - confidence) / 2
     none, every = events <= 0, events >= size
-    low = betaincinv(np.where(none, 1.0, events), np.where(none, 1.0, size - events + 1), tail)
-    high = betaincinv(np.where(every, 1.0, events + 1), np.where(every, 1.0, size - events), 1 - tail)
+    low = betaincinv(np.where(none, 1.0, events + mid), np.where(none, 1.0, size - events + 1 - mid), tail)
+    high = betaincinv(np.where(every, 1.0, events + 1 - mid), np.where(every, 1.0, size - events + mid), 1 - tail)
     return np.where(none, 0.0, low), np.where(every, 1.0, high)
 
 

@@ -121,7 +121,7 @@ def _swap_bounds(sample: Sample, pair: Difference, candidate: Ratio, inference: 
         share = np.clip(sample.sums(sample.weight_m * part_m), 0.0, 1.0)
         residual_m = part_m - share[sample.segment_m] * candidate.b_m / whole
         variance, _, units, _ = _variance(sample, residual_m, inference)
-        found = korn_graubard(share, np.nan_to_num(variance), Behind(size, units, left), confidence)
+        found = korn_graubard(share, np.nan_to_num(variance), pair.events, Behind(size, units, left), confidence)
         lonely = np.isnan(variance)
         bounds.append(Intervals(np.where(lonely, 0.0, found.low), np.where(lonely, 1.0, found.high), found.rule))
         shares.append(share)

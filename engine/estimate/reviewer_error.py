@@ -34,7 +34,7 @@ from scipy.special import gammaincinv, ndtri
 from engine.estimate.advertisers import future_spread
 from engine.estimate.interval import Intervals, exact_bounds, t_quantile
 from engine.estimate.pair import correlation, mover
-from engine.estimate.ratio import Judged, Ratio, cluster_warnings, ratio_of
+from engine.estimate.ratio import Judged, Ratio, carrier_warnings, cluster_warnings, ratio_of
 from engine.estimate.sample import HISTORY, Sample
 from engine.records import F64, ReviewerError
 
@@ -71,8 +71,9 @@ class Corrected:
         sides = [total.spread(sample, inference, confidence) for total in (top, rest)]
         rho = correlation(sample, top.value_m, rest.value_m, inference)
         found = solve(sides[0], sides[1], rho, distances(self.error, confidence))
-        warnings: list[list[str]] = [[] for _ in ratio.labels]
-        if inference != HISTORY:
+        if inference == HISTORY:
+            warnings = carrier_warnings(sample, sample.history_spread(ratio.residual_m)[1], ratio.events)
+        else:
             spread = future_spread(sample, ratio.residual_m)
             lonely = np.isnan(spread.variance)
             warnings = cluster_warnings(spread, ratio.events, ~lonely)

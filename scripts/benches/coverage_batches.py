@@ -79,13 +79,13 @@ def look_at(history: History, look: Look, generator: np.random.Generator) -> Dra
 
 
 class OneHistory:
-    """`history`: one history of a world, its audit drawn anew in every repetition."""
+    """`history`: a history of a world, one of many by `number`; its audit is drawn anew in every repetition."""
 
     inference = HISTORY
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, number: int = 0) -> None:
         self.world = world
-        self.history = world.draw(np.random.default_rng([seed, 1]))
+        self.history = world.draw(np.random.default_rng([seed, 1, number]))
         self.found = decide([self.history], [self.history.exposure_N], np.arange(len(self.history.y_N)))
         sums = _sums([self.history.exposure_N], [self.history], self.found.outcome_Sn)
         self.truth = _truth(sums, self.found)

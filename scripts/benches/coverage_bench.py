@@ -1,6 +1,7 @@
 """Do 95 % intervals contain the truth? Worlds in which it is known, both questions, every number of the engine.
 
-`history` redraws the audit of one history, `future` redraws histories of a superpopulation of advertisers as well.
+`history` redraws the audits of many histories, some of each (`Look.together`), and compares with the truth of that
+one; `future` redraws history and audit every time.
 """
 
 from __future__ import annotations
@@ -87,16 +88,15 @@ def simulate(asked: Simulation) -> tuple[list[Cell], list[Naive]]:
     """Repeat one world under one question."""
     world = world_of(asked.world)
     number = [one.name for one in WORLDS].index(world.name)
-    drawn: OneHistory | ManyHistories = OneHistory(world, asked.seed)
-    if asked.question == FUTURE:
-        drawn = ManyHistories(world, asked.seed, asked.pooled or _POOLED)
-    tally = Tally(drawn.truth)
+    future = ManyHistories(world, asked.seed, asked.pooled or _POOLED) if asked.question == FUTURE else None
+    tally = Tally()
     together = world.look.together
-    for first in range(0, asked.repetitions, together):
+    for block, first in enumerate(range(0, asked.repetitions, together)):
         some = range(first, min(first + together, asked.repetitions))
+        drawn = future or OneHistory(world, asked.seed, block)
         batch = drawn.batch([np.random.default_rng([asked.seed, number, r]) for r in some])
-        tally.add(batch, estimate_all(batch.question))
-        tally.add_naive(naive_counts(batch.question))
+        tally.add(batch, estimate_all(batch.question), drawn.truth)
+        tally.add_naive(naive_counts(batch.question), drawn.truth)
     cells = tally.cells(world.name, asked.question)
     return cells, [Naive(world.name, asked.question, *error) for error in tally.naive_errors()]
 
@@ -114,13 +114,13 @@ def table(world: World, cells: Sequence[Cell], naive: Sequence[Naive]) -> list[s
         excused = sum(cell.excused for cell in mine)
         lines += [
             f"{question}: {mine[0].repetitions} repetitions, {len(mine)} random numbers, {excused} of them warned",
-            "  " + "worst first".ljust(64) + "  covers  bias/se    width  /exact  events  warned   null",
+            "  " + "worst first".ljust(64) + "  covers  differ  bias/se    width  /exact  events  warned   null",
         ]
         ordered = sorted(mine, key=lambda cell: (cell.excused, cell.coverage))
         for cell in ordered[:_SHOWN]:
             lines.append(
-                f"  {cell.name:<64}{cell.coverage:>8.1%}{cell.bias:>+9.2f}{cell.width:>9.4f}{cell.exact:>8.2f}"
-                f"{cell.events:>8.0f}{cell.warned:>8.0%}{cell.null:>7.1%}"
+                f"  {cell.name:<64}{cell.coverage:>8.1%}{cell.differing:>8.1%}{cell.bias:>+9.2f}{cell.width:>9.4f}"
+                f"{cell.exact:>8.2f}{cell.events:>8.0f}{cell.warned:>8.0%}{cell.null:>7.1%}"
             )
         for one in naive:
             if (one.world, one.question) == (world.name, question):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import nan, sqrt
 
@@ -19,6 +19,7 @@ from engine.records import Estimate
 
 ENOUGH = 30.0
 REPETITIONS = 10_000  # that the bars ask for
+Truth = Mapping[Key, float | None]
 _CERTAIN = ("exact", "no_swap", "census")
 
 
@@ -27,6 +28,8 @@ class Sums:
     """Sums over the repetitions of a cell; `+=` joins those of two processes.
 
     inside : intervals that contain the truth; a null makes no claim and counts as one, and as warned.
+    true, blocks, square_share, chance : Σ of the truth; groups of repetitions that share a history (for the future:
+    that were computed together), Σ of their squared shares inside, Σ of the variances that chance gives these.
     certain : repetitions in which nothing is random. exact : width of the exact interval of a simple random sample of
     the same effective size (of advertisers, where `future` has fewer of them), for rates of one strategy whose labels
     are taken as they are.
@@ -44,6 +47,10 @@ class Sums:
     exact: float = 0.0
     events: float = 0.0
     clusters: float = 0.0
+    true: float = 0.0
+    blocks: int = 0
+    square_share: float = 0.0
+    chance: float = 0.0
 
     def __iadd__(self, other: Sums) -> Sums:
         for field in fields(self):
@@ -59,9 +66,14 @@ class Sums:
             for name in ("estimate", "low", "high", "effective_size")
         )
         slack = 1e-9 * max(1.0, abs(true))
+        inside = len(rows) - len(given) + int(((low - slack <= true) & (true <= high + slack)).sum())
         self.repetitions += len(rows)
         self.null += len(rows) - len(given)
-        self.inside += len(rows) - len(given) + int(((low - slack <= true) & (true <= high + slack)).sum())
+        self.inside += inside
+        self.true += true * len(rows)
+        self.blocks += 1
+        self.square_share += (inside / len(rows)) ** 2
+        self.chance += inside * (len(rows) - inside) / (len(rows) ** 2 * max(1, len(rows) - 1))
         self.warned += len(rows) - len(given) + sum(_excused(row) for row in given)
         self.certain += sum(str(row.estimator).endswith(_CERTAIN) for row in given)
         self.known += sum(str(row.estimator).startswith("known_total/") for row in given)
@@ -75,6 +87,18 @@ class Sums:
             least, most = exact_bounds(np.clip(point, 0.0, 1.0) * n, n, rows[0].confidence)
             self.exact += float((most - least).sum())
 
+    @property
+    def differing(self) -> float:
+        """Standard deviation of the coverage between blocks: what their shares inside differ by beyond chance."""
+        share = self.inside / self.repetitions
+        between = (self.square_share - self.blocks * share**2) / max(1, self.blocks - 1)
+        return sqrt(max(between - self.chance / self.blocks, 0.0))
+
+
+def settled(rows: Sequence[Estimate], true: float) -> bool:
+    """Return whether every repetition of a history says the same of a number: the truth."""
+    return all(row.estimate is not None and abs(row.estimate - true) <= 1e-9 * abs(true) for row in rows)
+
 
 def _excused(row: Estimate) -> bool:
     """Return whether a warning excuses an interval: not where it says that the interval allows for what is unseen."""
@@ -85,6 +109,8 @@ def _excused(row: Estimate) -> bool:
 class Cell:
     """One number of a world under one question.
 
+    true : mean over histories. coverage : over all of them; differing : how much it does so between them (standard
+    deviation, chance left out): a promise that is kept on average may be kept better in one history than in another.
     bias : mean error in standard errors of the estimator. exact : mean width over that of a simple random sample's
     exact interval, NaN for differences and where reviewers err: that sample's do not.
     """
@@ -104,6 +130,7 @@ class Cell:
     events: float
     clusters: float
     known: bool
+    differing: float = 0.0
 
     @property
     def excused(self) -> bool:
@@ -125,25 +152,27 @@ class Cell:
 class Tally:
     """Sums of every number of one world and question. naive : errors of the naive count, by strategy and metric."""
 
-    def __init__(self, truth: dict[Key, float | None]) -> None:
-        self.truth = truth
+    def __init__(self) -> None:
         self.sums: dict[Key, Sums] = {}
         self.naive: dict[tuple[str, str], list[float]] = {}
 
-    def add(self, batch: Batch, estimates: Sequence[Estimate]) -> None:
-        """Add a batch: estimates stand segment by segment, a repetition each."""
+    def add(self, batch: Batch, estimates: Sequence[Estimate], truth: Truth) -> None:
+        """Add a batch: estimates stand segment by segment, a repetition each.
+
+        A history whose strata were drawn whole, as far as a number goes, is left out of that: nothing is random in it.
+        """
         size = len(batch.question.segments.name)
         for first in range(0, len(estimates), size):
             rows = estimates[first : first + size]
             key = key_of(rows[0])
-            true = self.truth.get(key)
-            if true is not None:
+            true = truth.get(key)
+            if true is not None and not settled(rows, true):
                 self.sums.setdefault(key, Sums()).add(rows, batch.clusters_WR[WEIGHTED.index(key[2])], true)
 
-    def add_naive(self, counts: Iterable[NaiveCount]) -> None:
+    def add_naive(self, counts: Iterable[NaiveCount], truth: Truth) -> None:
         """Add the naive count over all rows of a batch."""
         for n in counts:
-            true = self.truth.get((n.strategy, False, "creatives", "machine", n.metric))
+            true = truth.get((n.strategy, False, "creatives", "machine", n.metric))
             if n.estimate is not None and true is not None:
                 self.naive.setdefault((n.strategy, n.metric), []).append(n.estimate - true)
 
@@ -151,17 +180,22 @@ class Tally:
         """Yield strategy, metric, truth, the engine's mean error and that of the naive count."""
         for (strategy, metric), errors in self.naive.items():
             key = (strategy, False, "creatives", "machine", metric)
-            s, true = self.sums[key], self.truth[key]
-            assert true is not None
-            yield strategy, metric, true, s.error / max(1, s.repetitions - s.null), float(np.mean(errors))
+            s = self.sums[key]
+            yield (
+                strategy,
+                metric,
+                s.true / s.repetitions,
+                s.error / max(1, s.repetitions - s.null),
+                float(np.mean(errors)),
+            )
 
     def cells(self, world: str, question: str) -> list[Cell]:
         """Return the numbers that are random at all."""
         found = []
         for key, s in self.sums.items():
             given = s.repetitions - s.null
-            true = self.truth[key]
-            if s.certain == given or true is None:
+            true = s.true / s.repetitions
+            if s.certain == given:
                 continue
             mean = s.error / given
             deviation = sqrt(max(s.square / given - mean**2, 0.0))
@@ -184,6 +218,7 @@ class Tally:
                     s.events / given,
                     s.clusters / s.repetitions,
                     s.known > 0,
+                    s.differing,
                 )
             )
         return found

@@ -84,6 +84,28 @@ def test_errors_are_counted_on_as_many_creatives_as_the_world_says():
     assert world_of("easy").look.count_errors(np.random.default_rng(1)) == {}
 
 
+def test_every_number_of_a_history_has_that_history_as_its_truth():
+    world = world_of("easy")
+    first, again, other = (OneHistory(world, 1, number) for number in (0, 0, 1))
+    assert (first.history.y_N == again.history.y_N).all()
+    assert first.truth == again.truth
+    key = ("baseline", False, "creatives", "machine", "leakage_rate")
+    assert first.truth[key] != other.truth[key]
+
+
+def test_how_coverage_differs_between_histories_leaves_chance_out():
+    row = estimate_all(OneHistory(world_of("easy"), 1).batch([np.random.default_rng([1, 0])]).question)[0]
+    generator = np.random.default_rng(2)
+    for spread in (0.0, 0.1):
+        sums = Sums()
+        for _ in range(600):
+            inside = generator.random(20) < 0.85 + spread * generator.choice([-1, 1])
+            rows = [row._replace(low=0.0 if one else 0.9, estimate=0.95, high=1.0) for one in inside]
+            sums.add(rows, np.ones(20), 0.5)
+        assert sums.blocks == 600
+        assert sums.differing == pytest.approx(spread, abs=0.025)
+
+
 def test_the_truth_of_one_history_is_its_plain_count():
     drawn = OneHistory(world_of("easy"), 1)
     history = drawn.history
