@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.estimate.sample import ClusterSpread, Sample
 from engine.estimate.sum_kernels import power_sums
-from engine.records import F64
+from engine.records import F64, I64
 
 LARGE = 0.25  # of the pairs of creatives of one advertiser
 MOST_DOUBT = 0.25  # of the variance
@@ -55,8 +55,7 @@ def _as_others(sample: Sample, residual_m: F64, exposure_m: F64) -> F64:
     expected = np.zeros(sample.segments)
     if sample.clustered or sample.strata.clustered:
         return expected
-    (_, whole, _, _, most), biggest_G = power_sums(sample.cluster_edge_G, sample.cluster_totals(exposure_m))
-    pairs = whole - _single(sample, exposure_m)
+    pairs, most, biggest_G = _pairs(sample, exposure_m)
     large = (most > LARGE * pairs) & (pairs > 0)
     if not large.any():
         return expected
@@ -64,10 +63,19 @@ def _as_others(sample: Sample, residual_m: F64, exposure_m: F64) -> F64:
     rest, kept = less.sample, less.kept
     other_m, exposure_m = residual_m[less.at] * kept, exposure_m[less.at] * kept
     alike = np.nan_to_num(rest.cluster_spread(other_m).variance) - _single(rest, other_m)
-    others = rest.cluster_squares(exposure_m) - _single(rest, exposure_m)
+    others, _, _ = _pairs(rest, exposure_m)
     times = np.where(others > 0, pairs / np.where(others > 0, others, 1.0), 0.0)
     expected = sample.independent_spread(residual_m) + np.maximum(alike, 0.0) * times
     return np.where(large, expected, 0.0)
+
+
+def _pairs(sample: Sample, value_m: F64) -> tuple[F64, F64, I64]:
+    """Return Σ (weight · value)(weight · value) over pairs of an advertiser's creatives, the largest total, and whose.
+
+    The largest is squared: what it adds to the sum, but for creatives paired with themselves.
+    """
+    (_, whole, _, _, most), biggest_G = power_sums(sample.cluster_edge_G, sample.cluster_totals(value_m))
+    return whole - _single(sample, value_m), most, biggest_G
 
 
 def _single(sample: Sample, value_m: F64) -> F64:
