@@ -102,6 +102,7 @@ def interval(
 ) -> tuple[float, float]:
     """Return the logit interval with ≥ 30 effective events, else Korn–Graubard, straight from the papers.
 
+    From 20 events on, the size may exceed the effective one and the bounds become Jeffreys', which they are at 30.
     left : share of the variance that drawing without replacement leaves; Wise 1954 for exact bounds.
     """
     tail = (1 - confidence) / 2
@@ -110,14 +111,15 @@ def interval(
         half = t * sqrt(variance) / (share * (1 - share))
         middle = log(share / (1 - share))
         return 1 / (1 + exp(-(middle - half))), 1 / (1 + exp(-(middle + half)))
-    n = size
+    n, trust = size, min(max((events - 20) / 10, 0.0), 1.0)
     if 0 < share < 1 and variance > 0:
-        n = min(n, share * (1 - share) * left / variance)
+        n = share * (1 - share) * left / variance
+        n = size * (n / size) ** trust if n > size else n
         t = stats.t.ppf(1 - tail, max(units - 1, 1.0))
         n *= min(1.0, (stats.t.ppf(1 - tail, max(size - 1, 1.0)) / t) ** 2)
     x = share * n
-    low = stats.beta.ppf(tail, x, n - x + 1) if x > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, x + 1, n - x) if x < n else 1.0
+    low = stats.beta.ppf(tail, x + trust / 2, n - x + 1 - trust / 2) if x > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, x + 1 - trust / 2, n - x + trust / 2) if x < n else 1.0
     reach = 1 - (1 - left) / 2
     return share - reach * max(share - low, 0.0), share + reach * max(high - share, 0.0)
 
